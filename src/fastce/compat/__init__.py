@@ -1,0 +1,1 @@
+"""Cross-entropy losses under the names and conventions of other libraries."""
