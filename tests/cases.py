@@ -120,9 +120,9 @@ def rows_of_every_kind(n_classes: int, dtype: np.dtype) -> tuple[Array, Array, l
 
 
 def layouts(array: Array) -> Iterator[tuple[str, Array]]:
-    """Yield views and copies equal to an array, laid out in every way NumPy knows."""
-    yield "contiguous", np.ascontiguousarray(array)
-    yield "Fortran order", np.asfortranarray(array)
+    """Yield copies of an array, and views of copies, laid out in every way NumPy knows."""
+    yield "contiguous", np.array(array, order="C")
+    yield "Fortran order", np.array(array, order="F")
     yield "byte-swapped", array.astype(array.dtype.newbyteorder())
     read_only = array.copy()
     read_only.flags.writeable = False
@@ -131,8 +131,6 @@ def layouts(array: Array) -> Iterator[tuple[str, Array]]:
         every = tuple(slice(None, None, 2 if i == axis else 1) for i in range(array.ndim))
         yield f"every second along axis {axis}", np.repeat(array, 2, axis)[every]
         yield f"reversed along axis {axis}", np.flip(np.flip(array, axis).copy(), axis)
-    if array.ndim:
-        yield "broadcast", np.broadcast_to(array[None], (2, *array.shape))[1]
     unaligned = np.empty(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
     unaligned[...] = array
     yield "unaligned", unaligned

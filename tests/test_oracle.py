@@ -41,7 +41,13 @@ def test_a_row_done_by_hand() -> None:
     loss, _ = oracle.softmax_cross_entropy(x, [2], class_weight=w, reduction="sum")
     close(loss, 4 * math.log(8 / 5), 1e-14)
     loss, gradient = oracle.softmax_cross_entropy(
-        x, [1], class_weight=w, label_smoothing=0.3, z_loss=0.5, sample_weight=[2.0], reduction="sum"
+        x,
+        [1],
+        class_weight=w,
+        label_smoothing=0.3,
+        z_loss=0.5,
+        sample_weight=[2.0],
+        reduction="sum",
     )
     nll = [math.log(8), math.log(4), math.log(8 / 5)]
     by_hand = 0.7 * 2 * nll[1] + 0.1 * (nll[0] + 2 * nll[1] + 4 * nll[2]) + 0.5 * math.log(8) ** 2
@@ -80,9 +86,7 @@ def test_normalizers_by_hand() -> None:
 def test_unusual_rows_by_hand() -> None:
     inf, nan = np.inf, np.nan
     x = [[0, -inf, 0], [0, -inf, 0], [nan, 0, 0], [inf, 0, 0], [-inf] * 3, [nan] * 3]
-    loss, gradient = oracle.softmax_cross_entropy(
-        x, [0, 1, 0, 1, 0, -100], reduction="none"
-    )
+    loss, gradient = oracle.softmax_cross_entropy(x, [0, 1, 0, 1, 0, -100], reduction="none")
     close(loss, [math.log(2), inf, nan, nan, nan, 0])
     close(gradient, [[-0.5, 0, 0.5], [0.5, -1, 0.5], *[[nan] * 3] * 3, [0, 0, 0]])
     loss, gradient = oracle.softmax_cross_entropy(x[:1], [0], label_smoothing=0.3)
@@ -187,9 +191,7 @@ def test_ulp_is_the_distance_between_neighbours() -> None:
 def test_distances_of_values_that_are_not_numbers() -> None:
     inf, nan = np.inf, np.nan
     actual, true = [inf, nan, -inf, inf, nan, 0.0, inf], [inf, nan, inf, 1.0, 1.0, nan, 1e39]
-    np.testing.assert_array_equal(
-        distance(actual, true, F32), [0, 0, inf, inf, inf, inf, 0]
-    )
+    np.testing.assert_array_equal(distance(actual, true, F32), [0, 0, inf, inf, inf, inf, 0])
 
 
 def test_a_result_past_its_budget_is_seen() -> None:
