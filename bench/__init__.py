@@ -1,0 +1,1 @@
+"""Benchmarks: fastce against the memory limit and against other libraries (see README.md)."""
