@@ -1,0 +1,14 @@
+"""Cross-entropy losses and gradients for NumPy arrays at the speed of memory."""
+
+from fastce._config import show_config
+from fastce._version import __version__
+from fastce.class_weights import class_counts, class_weights
+from fastce.losses import softmax_cross_entropy
+
+__all__ = [
+    "__version__",
+    "class_counts",
+    "class_weights",
+    "show_config",
+    "softmax_cross_entropy",
+]

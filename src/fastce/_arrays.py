@@ -1,0 +1,240 @@
+"""Form: which arrays are accepted, how they are walked, what is refused.
+
+A kernel walks logits as [outer, classes, inner]: either the classes of a row lie one after another
+(inner is 1), or rows lie side by side and their classes are a stride apart. Most layouts are one of the
+two as they stand; the others are copied block by block (`_blocks.py`), never as a whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+# The numbers by which kernels know how elements are stored (elements.h).
+_INTEGERS = {"i1": 0, "i2": 1, "i4": 2, "i8": 3, "u1": 4, "u2": 5, "u4": 6, "u8": 7}
+_FLOATS = {"f2": 8, "f4": 10, "f8": 11}
+BFLOAT16 = 9
+LABEL_KINDS = {np.dtype(name): kind for name, kind in _INTEGERS.items()}
+LOGIT_KINDS = {np.dtype(name): kind for name, kind in _FLOATS.items()}
+BOOL_KIND = _INTEGERS["u1"]
+LOGIT_DTYPES = "float32, float64, float16 or bfloat16"
+
+
+class Walk(NamedTuple):
+    """How a kernel steps through an array; strides in bytes."""
+
+    outer: int
+    classes: int
+    inner: int
+    outer_stride: int
+    class_stride: int
+
+
+def as_array(value: object, name: str) -> Array:
+    """Return an ndarray of what has ``__array__``, ``__dlpack__`` or a buffer, or is a sequence."""
+    if type(value) is np.ndarray:
+        return value
+    if isinstance(value, np.ndarray):
+        if isinstance(value, np.ma.MaskedArray):
+            raise TypeError(f"{name} is a masked array; fill it, or give the mask as sample_weight")
+        return np.asarray(value)
+    if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+        return np.from_dlpack(value)
+    return np.asarray(value)
+
+
+def is_bfloat16(dtype: np.dtype[Any]) -> bool:
+    """Whether this is the bfloat16 of ml_dtypes, which NumPy itself does not have."""
+    return dtype.itemsize == 2 and dtype.name == "bfloat16"
+
+
+def logit_kind(x: Array, name: str = "logits") -> int:
+    """Return the number of a supported dtype, in either byte order."""
+    kind = LOGIT_KINDS.get(x.dtype)
+    if kind is not None:
+        return kind
+    if is_bfloat16(x.dtype):
+        return BFLOAT16
+    kind = LOGIT_KINDS.get(x.dtype.newbyteorder("="))
+    if kind is None:
+        raise TypeError(f"{name} has dtype {x.dtype}, accepted are {LOGIT_DTYPES}")
+    return kind
+
+
+def as_floats(value: object, name: str) -> tuple[Array, int]:
+    """Return logits (or other input of floating dtype) as an array and the number of its dtype."""
+    x = as_array(value, name)
+    kind = LOGIT_KINDS.get(x.dtype)
+    if kind is None:
+        if not isinstance(value, np.ndarray) and isinstance(value, (list, tuple)) and x.dtype.kind in "iu":
+            x = x.astype(np.float64)
+        kind = logit_kind(x, name)
+    return x, kind
+
+
+def raw(x: Array) -> Array:
+    """Return the array as something that has a buffer: bfloat16 as its bits."""
+    return x.view(np.uint16) if x.dtype.kind == "V" or is_bfloat16(x.dtype) else x
+
+
+def is_native(x: Array) -> bool:
+    """Whether elements can be read as they lie: native byte order, aligned."""
+    return x.dtype.isnative and x.flags.aligned
+
+
+def class_axis(x: Array, axis: int) -> int:
+    """Return the axis as a number from 0 on."""
+    if x.ndim == 0:
+        raise ValueError("logits is a scalar, it needs at least one axis: that of the classes")
+    try:
+        k = axis.__index__()
+    except AttributeError:
+        raise TypeError(f"axis is {axis!r}, accepted is an integer") from None
+    if not -x.ndim <= k < x.ndim:
+        raise ValueError(f"axis is {k}, logits have {x.ndim} axes")
+    k %= x.ndim
+    if x.shape[k] == 0:
+        raise ValueError(f"logits of shape {x.shape} have no classes (axis {axis})")
+    return k
+
+
+def _merged(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int] | None:
+    """Return several axes as one (length, stride), or None if no single stride does."""
+    length, stride = 1, 0
+    for n, step in zip(reversed(shape), reversed(strides), strict=True):
+        if n == 1:
+            continue
+        if length == 1:
+            length, stride = n, step
+        elif step == stride * length:
+            length *= n
+        else:
+            return None
+    return length, stride
+
+
+def walk(x: Array, axis: int) -> Walk | None:
+    """Return how a kernel can step through the array as it lies, or None."""
+    shape, size = x.shape, x.itemsize
+    if x.flags.c_contiguous and is_native(x):
+        classes = shape[axis]
+        inner = math.prod(shape[axis + 1 :])
+        outer = math.prod(shape[:axis])
+        return Walk(outer, classes, inner, classes * inner * size, inner * size)
+    if not is_native(x):
+        return None
+    strides = x.strides
+    rest, steps = shape[:axis] + shape[axis + 1 :], strides[:axis] + strides[axis + 1 :]
+    if strides[axis] == size or shape[axis] == 1:
+        rows = _merged(rest, steps)
+        if rows is not None:
+            return Walk(rows[0], shape[axis], 1, rows[1], size)
+    for split in range(len(rest)):
+        outer_axes = _merged(rest[:split], steps[:split])
+        inner_axes = _merged(rest[split:], steps[split:])
+        if outer_axes and inner_axes and inner_axes[0] > 1 and inner_axes[1] == size:
+            return Walk(outer_axes[0], shape[axis], inner_axes[0], outer_axes[1], strides[axis])
+    return None
+
+
+def same_walk(x: Walk, other: Array, axis: int) -> Walk | None:
+    """Return how the other array is walked if it can be in the same order, or None."""
+    y = walk(other, axis)
+    return y if y is not None and y[:3] == x[:3] else None
+
+
+def as_labels(value: object, rows: tuple[int, ...], axis: int) -> tuple[Array, int]:
+    """Return integer labels, one for each row, native and in the rows' order."""
+    y = as_array(value, "labels")
+    kind = LABEL_KINDS.get(y.dtype)
+    if kind is None:
+        kind = LABEL_KINDS.get(y.dtype.newbyteorder("="))
+        if kind is None and y.size == 0 and not isinstance(value, np.ndarray):
+            y, kind = y.astype(np.int64), LABEL_KINDS[np.dtype(np.int64)]
+        if kind is None:
+            raise TypeError(
+                f"labels has dtype {y.dtype}, accepted are integers (one class a row) or floating numbers "
+                "(one probability a class)"
+            )
+        y = y.astype(y.dtype.newbyteorder("="))
+    if y.shape != rows:
+        raise ValueError(
+            f"labels has shape {y.shape}, but logits without their class axis ({axis}) have {rows}"
+        )
+    return y, kind
+
+
+def label_stride(y: Array) -> tuple[Array, int]:
+    """Return labels that a single stride in bytes walks, copied only if need be."""
+    if y.ndim == 1:
+        return y, y.strides[0]
+    if not y.flags.c_contiguous:
+        merged = _merged(y.shape, y.strides)
+        if merged is not None:
+            return y, merged[1]
+        y = np.ascontiguousarray(y)
+    return y, y.itemsize
+
+
+def as_weight(value: object, name: str, shape: tuple[int, ...], broadcast: bool) -> Array:
+    """Return weights as contiguous float64 of this shape: finite and not negative."""
+    w = as_array(value, name)
+    if w.dtype.kind not in "fiub" and not is_bfloat16(w.dtype):
+        raise TypeError(f"{name} has dtype {w.dtype}, accepted are real numbers")
+    given = w.shape
+    if broadcast and given != shape:
+        try:
+            w = np.broadcast_to(w, shape)
+        except ValueError:
+            raise ValueError(f"{name} has shape {given}, which does not broadcast to {shape}") from None
+    elif given != shape:
+        raise ValueError(f"{name} has shape {given}, accepted is {shape}")
+    w = np.ascontiguousarray(w, dtype=np.float64)
+    good = np.isfinite(w) & (w >= 0)
+    if not good.all():
+        at = tuple(int(k) for k in np.argwhere(~good)[0])
+        raise ValueError(f"{name}{list(at)} is {w[at]}, accepted are finite numbers >= 0")
+    return w
+
+
+def overlaps(a: Array, b: Array) -> bool:
+    """Whether two arrays have an element's memory in common (when in doubt: yes)."""
+    if not np.may_share_memory(a, b):
+        return False
+    if a.flags.c_contiguous and b.flags.c_contiguous:
+        return True
+    try:
+        return bool(np.shares_memory(a, b, max_work=100_000))
+    except np.exceptions.TooHardError:
+        return True
+
+
+def as_out(out: object, name: str, like: Array, inputs: dict[str, object]) -> Array:
+    """Check an output array: writeable, of the shape and dtype of `like`, over no input but `like` itself."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"{name} is {type(out).__name__}, accepted is a numpy.ndarray")
+    dtype = like.dtype.newbyteorder("=")
+    if out.shape != like.shape or out.dtype != dtype or not out.dtype.isnative:
+        raise ValueError(
+            f"{name} has shape {out.shape} and dtype {out.dtype}, accepted is {like.shape} and {dtype}"
+        )
+    if not out.flags.writeable:
+        raise ValueError(f"{name} is read-only")
+    if 0 in out.strides and any(n > 1 and s == 0 for n, s in zip(out.shape, out.strides, strict=True)):
+        raise ValueError(f"{name} has elements that share memory (strides {out.strides})")
+    same = (
+        out.__array_interface__["data"][0] == like.__array_interface__["data"][0]
+        and out.strides == like.strides
+    )
+    if not same and overlaps(out, like):
+        raise ValueError(f"{name} overlaps the input without being exactly it")
+    for other, array in inputs.items():
+        if isinstance(array, np.ndarray) and overlaps(out, array):
+            raise ValueError(f"{name} overlaps {other}")
+    return out

@@ -1,0 +1,38 @@
+"""Row blocks of arrays that no kernel can walk as they lie: copied one block at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from fastce._arrays import Array, is_bfloat16
+
+BLOCK_ELEMENTS = 1 << 18  # about a megabyte: it stays in the second-level cache
+
+Index = tuple[int | slice, ...]
+
+
+def row_blocks(rows: tuple[int, ...], classes: int) -> Iterator[Index]:
+    """Yield indices of the row axes, in row order, each of at most BLOCK_ELEMENTS logits or one row."""
+    if not rows:
+        yield ()
+        return
+    beneath = math.prod(rows[1:]) * classes
+    if beneath > BLOCK_ELEMENTS and len(rows) > 1:
+        for i in range(rows[0]):
+            for rest in row_blocks(rows[1:], classes):
+                yield (i, *rest)
+        return
+    step = max(1, BLOCK_ELEMENTS // max(1, beneath))
+    for i in range(0, rows[0], step):
+        yield (slice(i, i + step),)
+
+
+def native_rows(x: Array, index: Index, width: int) -> Array:
+    """Return the block of an array whose last axis is the class axis, as contiguous native [rows, width]."""
+    block = x[index]
+    dtype: np.dtype[Any] = x.dtype if is_bfloat16(x.dtype) else x.dtype.newbyteorder("=")
+    return np.ascontiguousarray(block, dtype=dtype).reshape(-1, width)

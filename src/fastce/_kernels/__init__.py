@@ -1,0 +1,52 @@
+"""The compiled kernels: one module for each instruction set, the best one chosen at import.
+
+``FASTCE_ISA`` in the environment overrides the choice.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from types import ModuleType
+
+from fastce._kernels import cpu
+
+__all__ = ["active", "available", "built", "load", "supported"]
+
+ISAS = ("baseline", "avx2", "avx512")
+
+
+def supported() -> tuple[str, ...]:
+    """Instruction sets of this processor, the plainest first."""
+    return tuple(cpu.supported())
+
+
+def built() -> tuple[str, ...]:
+    """Instruction sets that this installation has kernels for."""
+    return tuple(isa for isa in ISAS if importlib.util.find_spec(f"{__name__}.{isa}") is not None)
+
+
+def available() -> tuple[str, ...]:
+    """Instruction sets that are built and supported."""
+    return tuple(isa for isa in built() if isa in supported())
+
+
+def load(isa: str) -> ModuleType:
+    """Return the kernels for one instruction set."""
+    if isa not in available():
+        raise ValueError(
+            f"FASTCE_ISA is {isa!r}; this installation on this processor has {', '.join(available())}"
+        )
+    return importlib.import_module(f"{__name__}.{isa}")
+
+
+def _best() -> str:
+    """Return the best instruction set, trying the best first so that import looks for one file only."""
+    for isa in reversed(supported()):
+        if importlib.util.find_spec(f"{__name__}.{isa}") is not None:
+            return isa
+    raise ImportError("fastce has no compiled kernels: install it with pip, or build it in place")
+
+
+active = load(os.environ["FASTCE_ISA"]) if os.environ.get("FASTCE_ISA") else load(_best())

@@ -1,0 +1,63 @@
+"""The ends of rows: from the sums that a kernel took to losses and gradient coefficients.
+
+With `rest` = sum over the other classes and `own` = the label's exponential, both from one anchor,
+lse - x_y = log1p(rest / own) loses no digit for a clear winner (rest << own) and
+1 - p_y = rest / (rest + own) needs no subtraction.
+"""
+
+from .problem cimport BATCH, Batch, Problem, Tally, is_smoothed
+from .vector cimport (
+    doubles, lane_sum, log, log_corrected, put_doubles, real, set_lane, vec, where_below, where_zero,
+)
+
+cdef enum:
+    WIDTH = sizeof(vec[double]) // sizeof(double)
+
+
+cdef inline vec[double] logsumexp(Batch* b, Py_ssize_t i) noexcept nogil:
+    return doubles(b.anchor + i) + log(doubles(b.rest + i) + doubles(b.own + i))
+
+
+cdef inline void find_factors(const Problem* p, Batch* b, Py_ssize_t i) noexcept nogil:
+    """The gradient's coefficients of the rows from i on, as many as a vector holds."""
+    cdef vec[double] rest = doubles(b.rest + i), own = doubles(b.own + i), kappa = doubles(b.kappa + i)
+    cdef vec[double] beyond = doubles(b.beta_sum + i)
+    cdef vec[double] unit = doubles(b.weight + i) * vec[double](p.scale) / (rest + own)
+    if p.z_loss != 0:
+        beyond = beyond + vec[double](2 * p.z_loss) * logsumexp(b, i)
+    put_doubles(b.factor + i, (kappa + beyond) * unit)
+    put_doubles(b.at_label + i, (beyond * own - kappa * rest) * unit)
+
+
+cdef inline void find_losses(const Problem* p, Batch* b, Py_ssize_t i) noexcept nogil:
+    """The losses of the rows from i on, times their weights."""
+    cdef vec[double] rest = doubles(b.rest + i), own = doubles(b.own + i), weight = doubles(b.weight + i)
+    cdef vec[double] zero = vec[double](0.0), one = vec[double](1.0)
+    cdef vec[double] ratio = rest / own, kappa = doubles(b.kappa + i), beta_sum = doubles(b.beta_sum + i)
+    cdef vec[double] u = ratio + one
+    cdef vec[double] loss, lse
+    # A label so unlikely that its exponential may have faded: log(rest) - (x_y - anchor) instead.
+    loss = log_corrected(
+        where_below(own, 1e-30, rest + own, u),
+        where_below(own, 1e-30, zero, (ratio - (u - one)) / u),
+    ) - where_below(own, 1e-30, doubles(b.own_logit + i), zero)
+    loss = where_zero(kappa, zero, kappa * loss)
+    if is_smoothed(p) or p.z_loss != 0:
+        lse = logsumexp(b, i)
+        loss = loss + where_zero(beta_sum, zero, beta_sum * lse - doubles(b.dot + i))
+        if p.z_loss != 0:
+            loss = loss + vec[double](p.z_loss) * lse * lse
+    put_doubles(b.loss + i, where_zero(weight, zero, loss * weight))
+
+
+cdef inline void end_batch(const Problem* p, Batch* b, Tally* tally, real* like) noexcept nogil:
+    """The losses of a batch: added up, and written if asked for."""
+    cdef vec[double] total = vec[double](0.0)
+    cdef Py_ssize_t i
+    for i from 0 <= i < b.rows by WIDTH:
+        find_losses(p, b, i)
+        total = total + doubles(b.loss + i)
+    tally.loss += lane_sum(total)
+    if p.losses != NULL:
+        for i in range(b.rows):
+            set_lane(<vec[real]*> p.losses, b.first + i, b.loss[i])

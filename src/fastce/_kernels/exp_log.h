@@ -1,0 +1,187 @@
+// exp, log and log1p of one vector.
+//
+//   function       lanes     largest error      range in which it holds
+//   exp            float     0.9 ulp            x > -87: below, results fade to 0 (never negative, never NaN)
+//   exp            double    1.2 ulp            x > -708: likewise
+//   log            float     0.9 ulp            normal numbers; 0 -> -inf, inf -> inf, NaN -> NaN
+//   log            double    1.0 ulp            likewise
+//   log1p          both      1.0 / 1.2 ulp      x >= 0
+//
+// Far above the range exp returns a number beyond `kLargestSum` or NaN, never a small one: whoever
+// sums exponentials sees from the sum alone that the anchor was too low.
+#pragma once
+
+#include "simd.h"
+
+namespace fastce {
+
+// A sum of exponentials outside these bounds was taken from an anchor too far from the maximum.
+constexpr double kLargestSum = 0x1p92, kSmallestSum = 0x1p-24;
+
+template <class lane> struct bits_of;
+template <> struct bits_of<float> {
+    static constexpr float rounder = 12582912.0f;  // 1.5 * 2^23: x + rounder has x's nearest integer in its last bits
+    static constexpr float lowest = -87.0f, highest = 88.37f;
+    static constexpr int mantissa = 23;
+};
+template <> struct bits_of<double> {
+    static constexpr double rounder = 6755399441055744.0;  // 1.5 * 2^52
+    static constexpr double lowest = -708.0, highest = 709.0;
+    static constexpr int mantissa = 52;
+};
+
+template <class T> FASTCE_INLINE typename vec<T>::bits bits(typename vec<T>::raw x) {
+    return (typename vec<T>::bits)x;
+}
+template <class T> FASTCE_INLINE typename vec<T>::raw from_bits(typename vec<T>::bits x) {
+    return (typename vec<T>::raw)x;
+}
+
+// exp(r) for |r| <= ln(2)/2, without its leading 1 for double (added by the caller's last step).
+// float: minimax polynomial of degree 6. double: the Taylor series, whose 14th term is below 2^-57.
+FASTCE_INLINE raw_of<float>::raw exp_near_zero(raw_of<float>::raw r) {
+    raw_of<float>::raw p = 0.0013838002923876047f * r + 0.00836916547268629f;
+    p = p * r + 0.04166810214519501f;
+    p = p * r + 0.16666516661643982f;
+    p = p * r + 0.4999999403953552f;
+    p = p * r + 1.0f;
+    return p * r + 1.0f;
+}
+FASTCE_INLINE raw_of<double>::raw exp_near_zero(raw_of<double>::raw r) {
+    raw_of<double>::raw p = r / 6227020800.0 + 1 / 479001600.0;
+    p = p * r + 1 / 39916800.0;
+    p = p * r + 1 / 3628800.0;
+    p = p * r + 1 / 362880.0;
+    p = p * r + 1 / 40320.0;
+    p = p * r + 1 / 5040.0;
+    p = p * r + 1 / 720.0;
+    p = p * r + 1 / 120.0;
+    p = p * r + 1 / 24.0;
+    p = p * r + 1 / 6.0;
+    p = p * r + 0.5;
+    p = p * r + 1.0;
+    return p * r + 1.0;
+}
+
+// x - n ln 2 in two steps: the first constant has few enough bits for an exact product even where the
+// processor has no fused multiply-add.
+FASTCE_INLINE raw_of<float>::raw reduced(raw_of<float>::raw x, raw_of<float>::raw n) {
+    return (x - n * 0.693145751953125f) - n * 1.42860682030941723e-6f;
+}
+FASTCE_INLINE raw_of<double>::raw reduced(raw_of<double>::raw x, raw_of<double>::raw n) {
+    return (x - n * 0.693147180559663) - n * 2.8235290563031577e-13;
+}
+
+#if defined(__AVX512F__)
+
+// 2^n p by the processor's own exponent arithmetic, which fades to subnormals and saturates.
+FASTCE_INLINE __m512 scaled(__m512 p, __m512 n) { return _mm512_mask_scalef_ps(p, 0xffff, p, n); }
+FASTCE_INLINE __m512d scaled(__m512d p, __m512d n) { return _mm512_mask_scalef_pd(p, 0xff, p, n); }
+
+template <class T> FASTCE_INLINE vec<T> exp(vec<T> x) {
+    using raw = typename vec<T>::raw;
+    constexpr float rounder = bits_of<float>::rounder;
+    raw y = x.v < -104.0f ? raw{} - 104.0f : x.v;  // keeps -inf out of the reduction, lets NaN through
+    raw n = (y * 1.44269504088896341f + rounder) - rounder;
+    return raw(scaled(__m512(exp_near_zero(reduced(y, n))), __m512(n)));
+}
+
+// double: 2^(k/16) from a table that fits two registers leaves |r| <= ln(2)/32 to a polynomial of degree 6.
+template <> FASTCE_INLINE vec<double> exp(vec<double> x) {
+    using raw = vec<double>::raw;
+    constexpr double rounder = bits_of<double>::rounder;
+    const raw low = {1.0, 1.0442737824274138, 1.0905077326652577, 1.1387886347566916,
+                     1.189207115002721, 1.241857812073484, 1.2968395546510096, 1.3542555469368927};
+    const raw high = {1.4142135623730951, 1.4768261459394993, 1.5422108254079407, 1.6104903319492543,
+                      1.681792830507429, 1.7562521603732995, 1.8340080864093424, 1.9152065613971474};
+    raw y = x.v < -746.0 ? raw{} - 746.0 : x.v;
+    raw z = y * 23.083120654223414 + rounder;
+    raw n = z - rounder;
+    raw r = (y - n * 0.04332169878489367) - n * 1.0291218489310676e-13;
+    raw p = 0.0013888584435859765 * r + 0.008333474709715336;
+    p = p * r + 0.04166666669451923;
+    p = p * r + 0.16666666664326554;
+    p = p * r + 0.4999999999999958;
+    p = (p * r) * r + r;
+    raw power = raw(_mm512_permutex2var_pd(__m512d(low), __m512i(z), __m512d(high)));
+    return raw(scaled(__m512d(power * p + power), __m512d(n * 0.0625)));
+}
+
+#else
+
+template <class T> FASTCE_INLINE vec<T> exp(vec<T> x) {
+    using raw = typename vec<T>::raw;
+    using lane = lane_t<T>;
+    using constant = bits_of<lane>;
+    raw y = x.v > constant::highest ? raw{} + constant::highest : x.v;
+    raw z = y * lane(1.44269504088896341) + constant::rounder;
+    raw n = z - constant::rounder;
+    raw p = exp_near_zero(reduced(y, n));
+    raw power = from_bits<T>(bits<T>(p) + (bits<T>(z) << constant::mantissa));
+    return x.v < constant::lowest ? raw{} : (x.v == x.v ? power : x.v);
+}
+
+#endif
+
+// log(u) + c for u > 0 and a small correction c; u = 2^e m with m in [sqrt(1/2), sqrt(2)), f = m - 1.
+template <class T> FASTCE_INLINE vec<T> log_corrected(vec<T> u, vec<T> c);
+
+template <class T> FASTCE_INLINE vec<T> log_float(vec<T> u, vec<T> c) {
+    using raw = typename vec<T>::raw;
+    typename vec<T>::bits biased = (bits<T>(u.v) + (0x3f800000u - 0x3f3504f3u)) >> 23;
+    raw e = from_bits<T>(biased | 0x4b000000u) - (8388608.0f + 127.0f);
+    raw f = from_bits<T>(bits<T>(u.v) - ((biased - 127u) << 23)) - 1.0f;
+    raw p = 0.05266882851719856f * f - 0.10880830138921738f;
+    p = p * f + 0.12120252102613449f;
+    p = p * f - 0.12556733191013336f;
+    p = p * f + 0.14209085702896118f;
+    p = p * f - 0.16658908128738403f;
+    p = p * f + 0.20002229511737823f;
+    p = p * f - 0.2500017583370209f;
+    p = p * f + 0.3333331346511841f;
+    raw q = f * f;
+    raw small = (p * f) * q + (e * 1.42860682030941723e-6f + c.v);
+    small = small - 0.5f * q;
+    return e * 0.693145751953125f + (f + small);
+}
+
+// double: with s = f / (2 + f), log(1 + f) = f - f^2/2 + s (f^2/2 + R(s^2)), R as in FreeBSD's e_log.c.
+template <class T> FASTCE_INLINE vec<T> log_double(vec<T> u, vec<T> c) {
+    using raw = typename vec<T>::raw;
+    typename vec<T>::bits biased =
+        (bits<T>(u.v) + (0x3ff0000000000000u - 0x3fe6a09e667f3bcdu)) >> 52;
+    raw e = from_bits<T>(biased | 0x4330000000000000u) - (4503599627370496.0 + 1023.0);
+    raw f = from_bits<T>(bits<T>(u.v) - ((biased - 1023u) << 52)) - 1.0;
+    raw s = f / (f + 2.0);
+    raw z = s * s;
+    raw R = 1.479819860511658591e-01 * z + 1.531383769920937332e-01;
+    R = R * z + 1.818357216161805012e-01;
+    R = R * z + 2.222219843214978396e-01;
+    R = R * z + 2.857142874366239149e-01;
+    R = R * z + 3.999999999940941908e-01;
+    R = R * z + 6.666666666666735130e-01;
+    raw half = 0.5 * f * f;
+    raw small = s * (half + R * z) + (e * 2.8235290563031577e-13 + c.v);
+    return e * 0.693147180559663 - ((half - small) - f);
+}
+
+template <class T> FASTCE_INLINE vec<T> log_corrected(vec<T> u, vec<T> c) {
+    using raw = typename vec<T>::raw;
+    using lane = lane_t<T>;
+    raw infinity = raw{} + std::numeric_limits<lane>::infinity();
+    raw y;
+    if constexpr (sizeof(lane) == 4) y = log_float(u, c).v;
+    else y = log_double(u, c).v;
+    y = u.v < infinity ? y : u.v;  // inf and NaN are their own logarithms
+    return u.v == 0 ? -infinity : y;
+}
+
+template <class T> FASTCE_INLINE vec<T> log(vec<T> x) { return log_corrected(x, vec<T>(0.0)); }
+
+// log(1 + q), q >= 0: what rounding 1 + q lost comes back as a correction of first order.
+template <class T> FASTCE_INLINE vec<T> log1p(vec<T> q) {
+    vec<T> u = q + vec<T>(1.0);
+    return log_corrected(u, vec<T>((q.v - (u.v - 1)) / u.v));
+}
+
+}  // namespace fastce

@@ -1,0 +1,253 @@
+# distutils: language = c++
+"""All rows of a call: checked buffers in, blocks of rows to the threads, tallies out.
+
+This file is compiled once for every instruction set (setup.py); the Python names are the same in each
+of these modules. Blocks are fixed by the shape alone and their tallies are added in block order: the
+same bits for every number of threads.
+"""
+
+from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
+from cython.parallel cimport parallel, prange, threadid
+from libc.stdint cimport int64_t, uintptr_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+from .problem cimport BATCH, Batch, Problem, Tally, count_rows
+from .row cimport BLOCK_VECTORS, rows_of_block
+from .vector cimport (
+    BF16, F16, F32, F64, bfloat16, float16, lanes_of, real, sweep_bytes, copy_bytes, vec, write_through, writer,
+)
+
+cdef extern from *:
+    """
+    #ifdef _OPENMP
+    #include <omp.h>
+    static const int kOpenMP = _OPENMP;
+    static int most_threads() { return omp_get_max_threads(); }
+    #else
+    static const int kOpenMP = 0;
+    static int most_threads() { return 1; }
+    #endif
+    #if defined(__clang__)
+    static const char* const kCompiler = "clang " __clang_version__;
+    #else
+    static const char* const kCompiler = "gcc " __VERSION__;
+    #endif
+    """
+    const int kOpenMP
+    const char* const kCompiler
+    int most_threads()
+
+cdef enum:
+    BLOCK_ELEMENTS = 131072  # logits of a block: large enough that handing it out costs nothing
+    SMALLEST_BLOCK = 4096
+    STAGE = 32768  # bytes of the stage in which the gradient waits for whole lines
+    LONGEST_KEPT = 8388608  # bytes of exponentials that are kept rather than computed twice
+
+isa = __name__.rpartition(".")[2]
+
+
+def vector_bytes():
+    """Bytes of one vector."""
+    return sizeof(vec[float])
+
+
+def openmp():
+    """The version of OpenMP that the compiler has, as its macro tells it; 0 without."""
+    return kOpenMP
+
+
+def max_threads():
+    """The threads that OpenMP would take: OMP_NUM_THREADS, or what threadpoolctl says."""
+    return most_threads()
+
+
+def compiler():
+    """The compiler that built this module."""
+    return kCompiler.decode()
+
+
+cdef char* address(object array) except? NULL:
+    """Where an array's first element lies. The caller holds the array for as long as it is used."""
+    cdef Py_buffer view
+    if array is None:
+        return NULL
+    PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
+    cdef char* p = <char*> view.buf
+    PyBuffer_Release(&view)
+    return p
+
+
+cdef inline Py_ssize_t rows_per_block(const Problem* p) noexcept nogil:
+    """Fixed by the shape: a sixteenth of the call, within limits; in few long rows, several all the same."""
+    cdef Py_ssize_t rows = p.outer * p.inner
+    cdef Py_ssize_t elements = min(BLOCK_ELEMENTS, max(SMALLEST_BLOCK, rows * p.classes // 16))
+    cdef Py_ssize_t block = max(elements // p.classes, min(8, (rows + 15) // 16), 1)
+    if block > BATCH:
+        block = block // BATCH * BATCH
+    return block
+
+
+cdef inline void add_tally(Tally* total, const Tally* part) noexcept nogil:
+    total.loss += part.loss
+    total.weight += part.weight
+    total.valid += part.valid
+    total.nonzero += part.nonzero
+    if total.bad_row < 0:
+        total.bad_row = part.bad_row
+
+
+cdef tuple report(const Tally* tallies, Py_ssize_t blocks):
+    cdef Tally total
+    cdef Py_ssize_t i
+    memset(&total, 0, sizeof(total))
+    total.bad_row = -1
+    for i in range(blocks):
+        add_tally(&total, tallies + i)
+    return total.loss, total.weight, total.valid, total.nonzero, total.bad_row
+
+
+cdef void count_block(const Problem* p, Py_ssize_t begin, Py_ssize_t end, Tally* tally) noexcept nogil:
+    cdef Batch b
+    b.first = begin
+    while b.first < end:
+        b.rows = min(BATCH, end - b.first)
+        count_rows(p, &b, tally)
+        b.first += b.rows
+
+
+cdef void softmax_block(
+    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, Py_ssize_t kept, Tally* tally,
+    real* like,
+) noexcept nogil:
+    """One block of rows by the kernel that suits the shape."""
+    cdef writer w = write_through(scratch, not p.streaming)
+    rows_of_block(p, begin, end, scratch + STAGE, kept, &w, tally, like)
+
+
+cdef Py_ssize_t kept_bytes(const Problem* p, real* like) noexcept nogil:
+    """Bytes of one scratch row; 0 if rows are not to be kept."""
+    cdef vec[real] v
+    cdef Py_ssize_t width = lanes_of(&v), vectors = (p.classes + width - 1) // width
+    cdef Py_ssize_t size = (vectors * <Py_ssize_t> sizeof(v) + 63) // 64 * 64
+    return size if p.grad != NULL and size <= LONGEST_KEPT else 0
+
+
+cdef tuple softmax_blocks(const Problem* p, int num_threads, real* like):
+    cdef Py_ssize_t rows = p.outer * p.inner, block = rows_per_block(p)
+    cdef Py_ssize_t blocks = (rows + block - 1) // block, i
+    cdef Py_ssize_t kept = kept_bytes(p, like), share = STAGE + 2 * kept
+    cdef Tally* tallies
+    cdef char* scratch
+    num_threads = <int> max(<Py_ssize_t> 1, min(<Py_ssize_t> num_threads, blocks))
+    cdef char* memory = <char*> malloc(num_threads * share + 64 + blocks * sizeof(Tally))
+    if memory == NULL:
+        raise MemoryError()
+    scratch = memory + (64 - <uintptr_t> memory % 64)
+    tallies = <Tally*> (scratch + num_threads * share)
+    try:
+        with nogil:
+            memset(tallies, 0, blocks * sizeof(Tally))
+            for i in prange(blocks, schedule="dynamic", num_threads=num_threads, use_threads_if=num_threads > 1):
+                tallies[i].bad_row = -1
+                softmax_block(
+                    p, i * block, min(rows, (i + 1) * block), scratch + threadid() * share, kept,
+                    tallies + i, like,
+                )
+        return report(tallies, blocks)
+    finally:
+        free(memory)
+
+
+def softmax_cross_entropy(
+    logits, int kind, Py_ssize_t outer, Py_ssize_t classes, Py_ssize_t inner,
+    Py_ssize_t outer_stride, Py_ssize_t class_stride,
+    labels, int label_kind, Py_ssize_t label_stride, Py_ssize_t class_label_stride, int64_t ignore_index,
+    class_weight, sample_weight, double label_smoothing, double weight_sum, double z_loss,
+    grad, Py_ssize_t grad_outer_stride, Py_ssize_t grad_class_stride, bint streaming, double scale,
+    losses, int num_threads,
+):
+    """The softmax losses of all rows.
+
+    Returns (sum of weighted losses, sum of weights, valid rows, rows of non-zero weight, first row with a
+    bad label or -1).
+    """
+    cdef Problem p
+    cdef Py_ssize_t itemsize = 8 if kind == F64 else 4 if kind == F32 else 2
+    memset(&p, 0, sizeof(p))
+    p.outer, p.classes, p.inner = outer, classes, inner
+    p.logits = address(logits)
+    p.outer_stride, p.class_stride = outer_stride // itemsize, class_stride // itemsize
+    p.grad = address(grad)
+    p.grad_outer_stride, p.grad_class_stride = grad_outer_stride // itemsize, grad_class_stride // itemsize
+    p.losses = address(losses)
+    p.streaming = streaming
+    p.class_weight = <const double*> address(class_weight)
+    p.sample_weight = <const double*> address(sample_weight)
+    p.keep, p.share, p.weight_sum = 1 - label_smoothing, label_smoothing / classes, weight_sum
+    p.z_loss, p.scale = z_loss, scale
+    p.ignore_index = ignore_index
+    if label_kind < F16:
+        p.labels, p.label_kind, p.label_stride = address(labels), label_kind, label_stride
+    else:
+        p.targets, p.target_kind = address(labels), label_kind
+        p.target_outer_stride, p.target_class_stride = label_stride, class_label_stride
+    if kind == F64:
+        return softmax_blocks(&p, num_threads, <double*> NULL)
+    if kind == F32:
+        return softmax_blocks(&p, num_threads, <float*> NULL)
+    if kind == BF16:
+        return softmax_blocks(&p, num_threads, <bfloat16*> NULL)
+    return softmax_blocks(&p, num_threads, <float16*> NULL)
+
+
+def count_labels(
+    labels, int kind, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t classes, int64_t ignore_index,
+    class_weight, sample_weight, int num_threads,
+):
+    """What the labels and weights alone tell: the same tuple, its loss 0."""
+    cdef Problem p
+    cdef Tally* tallies
+    memset(&p, 0, sizeof(p))
+    p.outer, p.classes, p.inner = rows, classes, 1
+    p.labels, p.label_kind, p.label_stride = address(labels), kind, stride
+    p.ignore_index = ignore_index
+    p.class_weight = <const double*> address(class_weight)
+    p.sample_weight = <const double*> address(sample_weight)
+    p.keep = 1
+    cdef Py_ssize_t block = BLOCK_ELEMENTS, blocks = (rows + block - 1) // block, i
+    tallies = <Tally*> malloc(max(blocks, 1) * sizeof(Tally))
+    if tallies == NULL:
+        raise MemoryError()
+    try:
+        with nogil:
+            memset(tallies, 0, blocks * sizeof(Tally))
+            for i in prange(blocks, schedule="dynamic", num_threads=num_threads, use_threads_if=num_threads > 1):
+                tallies[i].bad_row = -1
+                count_block(&p, i * block, min(rows, (i + 1) * block), tallies + i)
+        return report(tallies, blocks)
+    finally:
+        free(tallies)
+
+
+def read_sweep(const unsigned char[::1] source, int num_threads):
+    """Reads every byte, as fast as this machine can: the limit of a loss. Returns a checksum."""
+    cdef Py_ssize_t n = source.shape[0], part = 1 << 19, parts = (n + part - 1) // part, i
+    cdef const char* p = <const char*> &source[0] if n else NULL
+    cdef int64_t total = 0
+    with nogil:
+        for i in prange(parts, schedule="dynamic", num_threads=num_threads):
+            total += sweep_bytes(p + i * part, min(part, n - i * part))
+    return total
+
+
+def copy_sweep(const unsigned char[::1] source, unsigned char[::1] destination, int num_threads):
+    """Reads every byte of the source and writes it past the caches: the limit of a gradient."""
+    cdef Py_ssize_t n = source.shape[0], part = 1 << 19, parts = (n + part - 1) // part, i
+    cdef const char* p = <const char*> &source[0] if n else NULL
+    cdef char* q = <char*> &destination[0] if n else NULL
+    if destination.shape[0] != n:
+        raise ValueError(f"destination has {destination.shape[0]} bytes, source {n}")
+    with nogil:
+        for i in prange(parts, schedule="dynamic", num_threads=num_threads):
+            copy_bytes(p + i * part, q + i * part, min(part, n - i * part))

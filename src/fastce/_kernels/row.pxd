@@ -1,0 +1,286 @@
+"""Long rows whose classes lie one after another: one sweep, one exponential per logit.
+
+Design. (a) exp(x - anchor) needs an anchor that is only near the row's maximum, not the maximum
+itself: it is guessed from the row's beginning, and the sum tells afterwards whether the guess held;
+only then is the maximum looked for and the row swept again. Ordinary logits (a maximum between -8 and
+40) take the anchor 0, so that the subtraction rounds nothing. (b) The label's own term is left out of
+the sum (see ends.pxd). (c) For the gradient the exponentials stay in a scratch row, and while one row
+is swept the gradient of the row before it streams out: reading and writing overlap. Rows too long for
+a scratch row compute their exponentials again.
+"""
+
+from libc.math cimport INFINITY
+from libc.string cimport memset
+
+from .ends cimport WIDTH, end_batch, find_factors
+from .problem cimport BATCH, Batch, Problem, Tally, count_rows, is_smoothed
+from .targets cimport beta_of_classes, beta_varies
+from .vector cimport (
+    advance, exp, finish, kLargestSum, kSmallestSum, lane, lane_max, lanes_of, load, load_first,
+    maximum, number, prefetch, put, put_doubles, real, room, seek, store, store_first, vec, wide_sum, writer,
+)
+
+cdef enum:
+    BLOCK_VECTORS = 16
+    AHEAD = 3072  # bytes: how far before its use a line is asked for
+    GUESS_VECTORS = 4
+
+
+cdef struct Pending:
+    # A row that has been swept and whose gradient has still to be written.
+    bint waiting, skipped
+    Py_ssize_t label
+    double anchor, factor, at_label, unit  # unit: what beta is multiplied by
+    const char* logits
+    const char* targets
+    char* exps
+
+
+cdef inline double choose_anchor(double top) noexcept nogil:
+    """The anchor for a row whose maximum is about `top`: 0 where that keeps every sum in range."""
+    return 0 if -8 <= top <= 40 or not -INFINITY < top < INFINITY else top
+
+
+cdef inline double row_max(const real* x, Py_ssize_t n) noexcept nogil:
+    cdef vec[real] top = vec[real](-INFINITY)
+    cdef Py_ssize_t k, width = lanes_of(&top)
+    for k from 0 <= k < n by width:
+        top = maximum(load_first(x + k, n - k, -INFINITY), top)
+    return lane_max(top)
+
+
+cdef inline double exp_of_one(double x) noexcept nogil:
+    cdef double[WIDTH] lanes
+    put_doubles(lanes, exp(vec[double](x)))
+    return lanes[0]
+
+
+cdef inline vec[real] run(
+    const real* x, Py_ssize_t begin, Py_ssize_t end, vec[real] anchor, vec[real]* exps, vec[real] total
+) noexcept nogil:
+    """Adds exp(x - anchor) of the whole vectors begin … end - 1 to the total; keeps them if asked."""
+    cdef vec[real] e
+    cdef Py_ssize_t k, width = lanes_of(&e)
+    for k in range(begin, end):
+        prefetch(<const char*> (x + k * width) + AHEAD)
+        e = exp(load(x + k * width) - anchor)
+        if exps != NULL:
+            exps[k] = e
+        total = total + e
+    return total
+
+
+cdef inline vec[real] run_one(
+    const real* x, Py_ssize_t n, Py_ssize_t label, Py_ssize_t k, vec[real] anchor, vec[real]* exps,
+    vec[real] total,
+) noexcept nogil:
+    """The same of the one vector k, which holds the label or the row's end."""
+    cdef vec[real] e
+    cdef Py_ssize_t at = k * lanes_of(&e)
+    e = exp(put(load_first(x + at, n - at, -INFINITY), label - at, -INFINITY) - anchor)
+    if exps != NULL:
+        exps[k] = e
+    return total + e
+
+
+cdef inline vec[real] sweep_block(
+    const real* x, Py_ssize_t n, Py_ssize_t label, vec[real] anchor, vec[real]* exps
+) noexcept nogil:
+    """The lane sums of exp(x - anchor) of up to BLOCK_VECTORS vectors, the label's element left out."""
+    cdef vec[real] total = vec[real](0.0)
+    cdef Py_ssize_t width = lanes_of(&total), whole = n // width, special = whole
+    if 0 <= label < whole * width:
+        special = label // width
+    total = run(x, 0, special, anchor, exps, total)
+    if special < whole:
+        total = run_one(x, n, label, special, anchor, exps, total)
+        total = run(x, special + 1, whole, anchor, exps, total)
+    if n % width:
+        total = run_one(x, n, label, whole, anchor, exps, total)
+    return total
+
+
+cdef inline void write_block(
+    const Problem* p, const Pending* row, Py_ssize_t c, Py_ssize_t n, const vec[real]* exps, writer* w,
+    real* like,
+) noexcept nogil:
+    """The gradient of the classes c … c + n - 1 of a row that has been swept."""
+    cdef real* out = <real*> room(w[0])
+    cdef vec[real] beta[BLOCK_VECTORS]
+    cdef vec[real] e, g, factor = vec[real](row.factor), share = vec[real](p.share * row.unit)
+    cdef vec[real] unit = vec[real](row.unit), anchor = vec[real](row.anchor)
+    cdef const real* x = (<const real*> row.logits) + c
+    cdef Py_ssize_t k, width = lanes_of(&e), whole = n // width
+    cdef bint varies = beta_varies(p)
+    cdef double at_label
+    cdef const char* targets = row.targets
+    if row.skipped:
+        memset(out, 0, n * sizeof(real))
+    else:
+        if varies:
+            if targets != NULL:
+                targets = targets + c * p.target_class_stride
+            beta_of_classes(p, targets, c, n, beta)
+        for k in range((n + width - 1) // width):
+            e = exps[k] if exps != NULL else exp(load_first(x + k * width, n - k * width, -INFINITY) - anchor)
+            g = e * factor - (beta[k] * unit if varies else share)
+            if k < whole:
+                store(out + k * width, g)
+            else:
+                store_first(out + k * width, g, n - k * width)
+        if c <= row.label < c + n:
+            k = row.label - c
+            at_label = row.at_label - row.unit * (lane(&beta[0], k) if varies else p.share)
+            store_first(out + k, vec[real](at_label), 1)
+    advance(w[0], n * sizeof(real))
+
+
+cdef inline double sweep(
+    const Problem* p, const real* x, Py_ssize_t label, double anchor, vec[real]* exps, Pending* before,
+    writer* w,
+) noexcept nogil:
+    """The sum of exp(x - anchor) without the label; meanwhile the gradient of the row before is written."""
+    cdef wide_sum[real] total
+    cdef vec[real] at = vec[real](anchor)
+    cdef vec[real]* kept = NULL
+    cdef const vec[real]* old = NULL
+    cdef Py_ssize_t c, n, width = lanes_of(&at), block = BLOCK_VECTORS * width
+    for c from 0 <= c < p.classes by block:
+        n = min(block, p.classes - c)
+        if exps != NULL:
+            kept = exps + c // width
+        total.add(sweep_block(x + c, n, label - c, at, kept))
+        if before.waiting:
+            if before.exps != NULL:
+                old = (<const vec[real]*> before.exps) + c // width
+            write_block(p, before, c, n, old, w, <real*> NULL)
+    before.waiting = False
+    return total.value()
+
+
+cdef inline void write_row(const Problem* p, Pending* row, writer* w, real* like) noexcept nogil:
+    """Writes the gradient that is waiting, with no sweep to share the time."""
+    cdef const vec[real]* exps = NULL
+    cdef vec[real] v
+    cdef Py_ssize_t c, width = lanes_of(&v), block = BLOCK_VECTORS * width
+    if row.waiting:
+        for c from 0 <= c < p.classes by block:
+            if row.exps != NULL:
+                exps = (<const vec[real]*> row.exps) + c // width
+            write_block(p, row, c, min(block, p.classes - c), exps, w, like)
+    row.waiting = False
+
+
+cdef inline void sum_products(
+    const Problem* p, const real* x, const char* targets, Batch* b, Py_ssize_t i
+) noexcept nogil:
+    """The sums of beta and of beta x over one row."""
+    cdef wide_sum[real] dot, sum
+    cdef vec[real] v, one = vec[real](1.0)
+    cdef vec[real] beta[BLOCK_VECTORS]
+    cdef Py_ssize_t c, k, n, width = lanes_of(&v), block = BLOCK_VECTORS * width
+    if not beta_varies(p):
+        for c from 0 <= c < p.classes by width:
+            dot.add(load_first(x + c, p.classes - c, 0))
+        b.dot[i] = p.share * dot.value()
+        return
+    for c from 0 <= c < p.classes by block:
+        n = min(block, p.classes - c)
+        beta_of_classes(p, targets, c, n, beta)
+        if targets != NULL:
+            targets = targets + n * p.target_class_stride
+        for k in range((n + width - 1) // width):
+            v = load_first(x + c + k * width, n - k * width, 0)
+            dot.add_product(beta[k], v)
+            sum.add(beta[k])
+    b.dot[i] = dot.value()
+    b.beta_sum[i] = sum.value()
+
+
+cdef inline void sum_row(
+    const Problem* p, const real* x, const char* targets, Batch* b, Py_ssize_t i, vec[real]* exps,
+    Pending* before, writer* w,
+) noexcept nogil:
+    """Fills the batch's sums for row i."""
+    cdef Py_ssize_t y = b.label[i], width = lanes_of(exps)
+    cdef double anchor = choose_anchor(row_max(x, min(GUESS_VECTORS * width, p.classes)))
+    cdef double logit = number(x + y) if y >= 0 else -INFINITY
+    cdef double own = exp_of_one(logit - anchor), rest = sweep(p, x, y, anchor, exps, before, w)
+    if not kSmallestSum < rest + own < kLargestSum:
+        anchor = row_max(x, p.classes)
+        anchor = anchor if anchor == INFINITY else choose_anchor(anchor)
+        own = exp_of_one(logit - anchor)
+        rest = sweep(p, x, y, anchor, exps, before, w)
+    b.anchor[i] = anchor
+    b.rest[i] = rest
+    b.own[i] = own
+    b.own_logit[i] = logit - anchor if y >= 0 else 0
+    if is_smoothed(p):
+        sum_products(p, x, targets, b, i)
+
+
+cdef inline void await_gradient(
+    const Problem* p, Batch* b, Py_ssize_t i, Pending* row, const char* x, const char* targets,
+    char* exps, Py_ssize_t itemsize,
+) noexcept nogil:
+    row.waiting = True
+    row.skipped = b.weight[i] == 0
+    row.label = b.label[i]
+    row.anchor = b.anchor[i]
+    row.factor = b.factor[i]
+    row.at_label = b.at_label[i]
+    row.unit = b.weight[i] * p.scale
+    row.logits = x
+    row.targets = targets
+    row.exps = exps
+
+
+cdef inline void sum_rows(
+    const Problem* p, Batch* b, char* scratch, Py_ssize_t kept, Pending* before, writer* w, real* like
+) noexcept nogil:
+    """Sums every row of the batch; gradients follow one row behind.
+
+    The scratch rows, two of `kept` bytes, take turns; kept = 0 says that rows are too long to keep.
+    """
+    cdef Py_ssize_t i, row
+    cdef const real* x
+    cdef const char* targets = NULL
+    cdef char* exps = NULL
+    for i in range(b.rows):
+        row = b.first + i
+        x = (<const real*> p.logits) + row * p.outer_stride
+        if p.targets != NULL:
+            targets = p.targets + row * p.target_outer_stride
+        if kept:
+            exps = scratch + (row % 2) * kept
+        if b.weight[i] == 0:
+            write_row(p, before, w, like)
+            b.anchor[i] = b.rest[i] = b.dot[i] = b.own_logit[i] = 0
+            b.own[i] = 1
+        else:
+            sum_row(p, x, targets, b, i, <vec[real]*> exps, before, w)
+        if p.grad != NULL:
+            find_factors(p, b, i - i % WIDTH)
+            seek(w[0], p.grad + row * p.grad_outer_stride * <Py_ssize_t> sizeof(real))
+            await_gradient(p, b, i, before, <const char*> x, targets, exps, sizeof(real))
+
+
+cdef inline void rows_of_block(
+    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, Py_ssize_t kept, writer* w,
+    Tally* tally, real* like,
+) noexcept nogil:
+    """All of a block: sums, losses, gradients."""
+    cdef Batch b
+    cdef Pending before
+    memset(&b, 0, sizeof(b))
+    memset(&before, 0, sizeof(before))
+    b.first = begin
+    while b.first < end:
+        b.rows = min(BATCH, end - b.first)
+        count_rows(p, &b, tally)
+        sum_rows(p, &b, scratch, kept, &before, w, like)
+        end_batch(p, &b, tally, like)
+        b.first += b.rows
+    write_row(p, &before, w, like)
+    if p.grad != NULL:
+        finish(w[0])

@@ -1,0 +1,120 @@
+// Moving lanes about: permutations, and the sums of many short rows that lie one after another.
+#pragma once
+
+#include "simd.h"
+
+namespace fastce {
+
+// v[index[0]], v[index[1]], …
+template <class T> FASTCE_INLINE vec<T> permute(vec<T> v, typename vec<T>::mask index) {
+    using raw = typename vec<T>::raw;
+    constexpr int lanes = vec<T>::lanes;
+#if defined(__AVX512F__)
+    if constexpr (lanes == 16) {
+        return raw(_mm512_maskz_permutexvar_ps(0xffff, __m512i(index), __m512(v.v)));
+    } else {
+        return raw(_mm512_maskz_permutexvar_pd(0xff, __m512i(index), __m512d(v.v)));
+    }
+#elif defined(__AVX2__)
+    if constexpr (lanes == 8) return raw(_mm256_permutevar8x32_ps(__m256(v.v), __m256i(index)));
+#endif
+    raw r{};
+    for (int k = 0; k < lanes; ++k) r[k] = v.v[index[k]];
+    return r;
+}
+
+// One step of a transposing sum: lane l holds a[l] + a[l ^ 2^bit] where that bit of l is clear, the
+// same of b where it is set.
+template <class T, int bit, size_t... l>
+FASTCE_INLINE vec<T> fold(vec<T> a, vec<T> b, std::index_sequence<l...>) {
+    constexpr int lanes = vec<T>::lanes, step = 1 << bit;
+#if defined(__clang__) || __GNUC__ >= 12
+    return __builtin_shufflevector(a.v, b.v, int(l & step ? lanes + l : l)...) +
+           __builtin_shufflevector(a.v, b.v, int(l & step ? lanes + (l ^ step) : (l ^ step))...);
+#else
+    using index = typename vec<T>::mask;
+    return __builtin_shuffle(a.v, b.v, index{int(l & step ? lanes + l : l)...}) +
+           __builtin_shuffle(a.v, b.v, index{int(l & step ? lanes + (l ^ step) : (l ^ step))...});
+#endif
+}
+
+// Lane l of the result is the sum of what row(l & (2^levels - 1)) holds in the lanes that agree with l
+// above the lowest `levels` bits.
+template <class T, int levels, class Row> FASTCE_INLINE vec<T> folded(const Row& row, int i) {
+    if constexpr (levels == 0) {
+        return row(i);
+    } else {
+        return fold<T, levels - 1>(folded<T, levels - 1>(row, i),
+                                   folded<T, levels - 1>(row, i + (1 << (levels - 1))),
+                                   std::make_index_sequence<vec<T>::lanes>{});
+    }
+}
+
+// Rows of at most 2^levels classes, several to a vector: each is moved to a slot of 2^levels lanes.
+template <class T, int levels> FASTCE_INLINE vec<T> sums_of_narrow(const lane_t<T>* e, int classes) {
+    using lane = lane_t<T>;
+    using mask = typename vec<T>::mask;
+    constexpr int lanes = vec<T>::lanes, slot = 1 << levels, rows = lanes / slot;
+    const mask number = lane_numbers<T>(), place = number % slot, in_row = place < classes;
+    const mask source = in_row ? (number / slot) * classes + place : 0;
+    auto row = [&](int i) __attribute__((always_inline)) {
+        vec<T> v;
+        memcpy(&v, e + i * rows * classes, sizeof(lane) * lanes);
+        return select<T>(in_row, permute(v, source), vec<T>(0.0));
+    };
+    return permute(folded<T, levels>(row, 0), (number % rows) * slot + number / rows);
+}
+
+// Rows of more classes than half a vector.
+template <class T> FASTCE_INLINE vec<T> sums_of_wide(const lane_t<T>* e, int classes) {
+    using lane = lane_t<T>;
+    constexpr int lanes = vec<T>::lanes;
+    constexpr int levels = lanes == 16 ? 4 : lanes == 8 ? 3 : lanes == 4 ? 2 : 1;
+    const int whole = (classes - 1) / lanes * lanes;
+    const auto in_row = lane_numbers<T>() < classes - whole;
+    auto row = [&](int i) __attribute__((always_inline)) {
+        const lane* p = e + i * classes;
+        vec<T> v, sum;
+        memcpy(&v, p + whole, sizeof v);
+        sum = select<T>(in_row, v, vec<T>(0.0));
+        for (int c = 0; c < whole; c += lanes) {
+            memcpy(&v, p + c, sizeof v);
+            sum = sum + v;
+        }
+        return sum;
+    };
+    return folded<T, levels>(row, 0);
+}
+
+// The sums of as many rows as a vector has lanes; the rows lie one after another at e, which is
+// readable for one vector beyond their end.
+template <class T> inline vec<T> row_sums(const vec<T>* exps, ptrdiff_t first, ptrdiff_t count) {
+    const lane_t<T>* e = lanes(exps) + first;
+    const int classes = int(count);
+    if constexpr (vec<T>::lanes >= 8) {
+        if (classes <= 2) return sums_of_narrow<T, 1>(e, classes);
+        if (classes <= 4) return sums_of_narrow<T, 2>(e, classes);
+    }
+    if constexpr (vec<T>::lanes >= 16) {
+        if (classes <= 8) return sums_of_narrow<T, 3>(e, classes);
+    }
+    return sums_of_wide<T>(e, classes);
+}
+
+// As many rows as lanes, one after another, are `classes` whole vectors. The pattern says to which row
+// each of their lanes belongs; spread(v, pattern + k) is v's value for the row of every lane of vector k.
+template <class T> inline void spread_pattern(vec<T>* pattern, ptrdiff_t classes) {
+    using index = typename vec<T>::mask;
+    for (ptrdiff_t k = 0; k < classes; ++k) {
+        index row;
+        for (int l = 0; l < vec<T>::lanes; ++l) row[l] = int((k * vec<T>::lanes + l) / classes);
+        memcpy(pattern + k, &row, sizeof row);
+    }
+}
+template <class T> FASTCE_INLINE vec<T> spread(vec<T> v, const vec<T>* pattern) {
+    typename vec<T>::mask index;
+    memcpy(&index, pattern, sizeof index);
+    return permute(v, index);
+}
+
+}  // namespace fastce

@@ -1,0 +1,306 @@
+// One vector of lanes, as wide as the instruction set this file is compiled for.
+//
+// Design. vec<T> holds the elements of one native register for data *stored* as T: its lanes are T
+// itself for float and double, and float for the two half-precision formats, which are widened when
+// loaded and rounded when stored. GCC/Clang vector types carry the arithmetic, so one text serves
+// every instruction set; intrinsics appear only for what the vector language has no word for (masked
+// and streaming memory access, exponent scaling, permutations by a variable).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+#include <utility>
+
+#if defined(__AVX512F__) || defined(__AVX2__) || defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
+#define FASTCE_VECTOR_BYTES 64
+#elif defined(__AVX2__)
+#define FASTCE_VECTOR_BYTES 32
+#else
+#define FASTCE_VECTOR_BYTES 16
+#endif
+
+#define FASTCE_INLINE inline __attribute__((always_inline))
+
+namespace fastce {
+
+struct float16 {
+    uint16_t bits;
+};
+struct bfloat16 {
+    uint16_t bits;
+};
+
+template <class T> struct lane_of {
+    using type = T;
+};
+template <> struct lane_of<float16> {
+    using type = float;
+};
+template <> struct lane_of<bfloat16> {
+    using type = float;
+};
+template <class T> using lane_t = typename lane_of<T>::type;
+
+template <class lane> struct raw_of;
+template <> struct raw_of<float> {
+    typedef float raw __attribute__((vector_size(FASTCE_VECTOR_BYTES)));
+    typedef uint32_t bits __attribute__((vector_size(FASTCE_VECTOR_BYTES)));
+    typedef int32_t mask __attribute__((vector_size(FASTCE_VECTOR_BYTES)));
+};
+template <> struct raw_of<double> {
+    typedef double raw __attribute__((vector_size(FASTCE_VECTOR_BYTES)));
+    typedef uint64_t bits __attribute__((vector_size(FASTCE_VECTOR_BYTES)));
+    typedef int64_t mask __attribute__((vector_size(FASTCE_VECTOR_BYTES)));
+};
+
+template <class T> struct vec {
+    using lane = lane_t<T>;
+    using raw = typename raw_of<lane>::raw;
+    using bits = typename raw_of<lane>::bits;
+    using mask = typename raw_of<lane>::mask;
+    static constexpr int lanes = FASTCE_VECTOR_BYTES / int(sizeof(lane));
+
+    raw v;
+
+    vec() = default;
+    FASTCE_INLINE vec(raw value) : v(value) {}
+    FASTCE_INLINE vec(double value) : v(lane(value) - raw{}) {}
+};
+
+template <class T> FASTCE_INLINE vec<T> operator+(vec<T> a, vec<T> b) { return a.v + b.v; }
+template <class T> FASTCE_INLINE vec<T> operator-(vec<T> a, vec<T> b) { return a.v - b.v; }
+template <class T> FASTCE_INLINE vec<T> operator*(vec<T> a, vec<T> b) { return a.v * b.v; }
+template <class T> FASTCE_INLINE vec<T> operator/(vec<T> a, vec<T> b) { return a.v / b.v; }
+
+// Lane-wise choice. The condition is what a comparison of two raw vectors gives.
+template <class T>
+FASTCE_INLINE vec<T> select(typename vec<T>::mask condition, vec<T> yes, vec<T> no) {
+    return condition ? yes.v : no.v;
+}
+template <class T> FASTCE_INLINE vec<T> maximum(vec<T> a, vec<T> b) { return a.v > b.v ? a.v : b.v; }
+
+// 0, 1, 2, …: the number of each lane.
+template <class T, size_t... lane>
+FASTCE_INLINE typename vec<T>::mask lane_numbers(std::index_sequence<lane...>) {
+    return typename vec<T>::mask{int(lane)...};
+}
+template <class T> FASTCE_INLINE typename vec<T>::mask lane_numbers() {
+    return lane_numbers<T>(std::make_index_sequence<vec<T>::lanes>{});
+}
+
+// v with lane k replaced by the value; v itself where k is no lane of it.
+template <class T> FASTCE_INLINE vec<T> put(vec<T> v, ptrdiff_t k, double value) {
+    int near = k >= 0 && k < vec<T>::lanes ? int(k) : -1;
+    return select<T>(lane_numbers<T>() == near, vec<T>(value), v);
+}
+
+// The first k lanes of v, zeros after them.
+template <class T> FASTCE_INLINE vec<T> first(vec<T> v, int k) {
+    return select<T>(lane_numbers<T>() < k, v, vec<T>(0.0));
+}
+
+// ---------------------------------------------------------------- memory
+
+// A lane of an array of vectors, seen as the plain array that it is.
+template <class T> FASTCE_INLINE lane_t<T>* lanes(vec<T>* v) { return reinterpret_cast<lane_t<T>*>(v); }
+template <class T> FASTCE_INLINE const lane_t<T>* lanes(const vec<T>* v) {
+    return reinterpret_cast<const lane_t<T>*>(v);
+}
+
+// How many lanes a vector has.
+template <class T> constexpr ptrdiff_t lanes_of(const vec<T>*) { return vec<T>::lanes; }
+
+// Lane k of an array of vectors; the vector that begins, or the first n lanes that lie, there.
+template <class T> FASTCE_INLINE double lane(const vec<T>* v, ptrdiff_t k) { return lanes(v)[k]; }
+template <class T> FASTCE_INLINE void set_lane(vec<T>* v, ptrdiff_t k, double value) {
+    lanes(v)[k] = lane_t<T>(value);
+}
+template <class T> FASTCE_INLINE vec<T> load_lanes(const vec<T>* v, ptrdiff_t k) {
+    vec<T> r;
+    memcpy(&r, lanes(v) + k, sizeof r);
+    return r;
+}
+
+FASTCE_INLINE float widen(float x) { return x; }
+FASTCE_INLINE double widen(double x) { return x; }
+FASTCE_INLINE float widen(bfloat16 x) {
+    uint32_t bits = uint32_t(x.bits) << 16;
+    float y;
+    memcpy(&y, &bits, 4);
+    return y;
+}
+FASTCE_INLINE float widen(float16 x) {
+    // Re-bias the exponent by a multiplication, which also normalises subnormals (2^112 = 2^(127-15)).
+    uint32_t magnitude = uint32_t(x.bits & 0x7fff) << 13, sign = uint32_t(x.bits & 0x8000) << 16;
+    float y;
+    memcpy(&y, &magnitude, 4);
+    y *= 0x1p112f;
+    memcpy(&magnitude, &y, 4);
+    if ((x.bits & 0x7c00) == 0x7c00) magnitude = uint32_t(x.bits & 0x7fff) << 13 | 0x7f800000;
+    magnitude |= sign;
+    memcpy(&y, &magnitude, 4);
+    return y;
+}
+
+template <class T> FASTCE_INLINE T narrow(lane_t<T> x) { return x; }
+template <> FASTCE_INLINE bfloat16 narrow<bfloat16>(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, 4);
+    if (x != x) return bfloat16{uint16_t(bits >> 16 | 0x40)};
+    return bfloat16{uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};  // to nearest, ties to even
+}
+template <> FASTCE_INLINE float16 narrow<float16>(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, 4);
+    uint16_t sign = uint16_t(bits >> 16 & 0x8000);
+    uint32_t magnitude = bits & 0x7fffffff;
+    if (magnitude > 0x7f800000) return float16{uint16_t(sign | 0x7e00)};
+    if (magnitude >= 0x477ff000) return float16{uint16_t(sign | 0x7c00)};  // 65520 and above
+    if (magnitude < 0x38800000) {  // subnormal in half precision: let the addition of 0.5 round
+        float y;
+        memcpy(&y, &magnitude, 4);
+        y += 0.5f;
+        memcpy(&magnitude, &y, 4);
+        return float16{uint16_t(sign | (magnitude - 0x3f000000))};
+    }
+    magnitude += 0xc8000fff + (magnitude >> 13 & 1);  // (15 - 127) << 23, and to nearest even
+    return float16{uint16_t(sign | magnitude >> 13)};
+}
+
+template <class T> FASTCE_INLINE vec<T> load(const T* p) {
+    vec<T> r;
+    if constexpr (sizeof(T) == sizeof(lane_t<T>)) {
+        memcpy(&r, p, sizeof r);
+    } else {
+        for (int k = 0; k < vec<T>::lanes; ++k) r.v[k] = widen(p[k]);
+    }
+    return r;
+}
+template <class T> FASTCE_INLINE void store(T* p, vec<T> x) {
+    if constexpr (sizeof(T) == sizeof(lane_t<T>)) {
+        memcpy(p, &x, sizeof x);
+    } else {
+        for (int k = 0; k < vec<T>::lanes; ++k) p[k] = narrow<T>(x.v[k]);
+    }
+}
+
+// Partial vectors: only the first n elements of memory are touched, the other lanes hold `fill`.
+template <class T> FASTCE_INLINE vec<T> load(const T* p, ptrdiff_t n, double fill) {
+    if (n >= vec<T>::lanes) return load(p);
+    vec<T> r(fill);
+    for (int k = 0; k < n; ++k) lanes(&r)[k] = widen(p[k]);
+    return r;
+}
+template <class T> FASTCE_INLINE void store(T* p, vec<T> x, ptrdiff_t n) {
+    if (n >= vec<T>::lanes) return store(p, x);
+    for (int k = 0; k < n; ++k) p[k] = narrow<T>(lanes(&x)[k]);
+}
+
+#if defined(__AVX512F__)
+#define FASTCE_FIRST16(n) __mmask16((1u << (n)) - 1)
+#define FASTCE_FIRST8(n) __mmask8((1u << (n)) - 1)
+template <> FASTCE_INLINE vec<float> load(const float* p, ptrdiff_t n, double fill) {
+    if (n >= 16) return load(p);
+    return vec<float>::raw(_mm512_mask_loadu_ps(_mm512_set1_ps(float(fill)), FASTCE_FIRST16(n), p));
+}
+template <> FASTCE_INLINE vec<double> load(const double* p, ptrdiff_t n, double fill) {
+    if (n >= 8) return load(p);
+    return vec<double>::raw(_mm512_mask_loadu_pd(_mm512_set1_pd(fill), FASTCE_FIRST8(n), p));
+}
+template <> FASTCE_INLINE void store(float* p, vec<float> x, ptrdiff_t n) {
+    if (n >= 16) return store(p, x);
+    _mm512_mask_storeu_ps(p, FASTCE_FIRST16(n), __m512(x.v));
+}
+template <> FASTCE_INLINE void store(double* p, vec<double> x, ptrdiff_t n) {
+    if (n >= 8) return store(p, x);
+    _mm512_mask_storeu_pd(p, FASTCE_FIRST8(n), __m512d(x.v));
+}
+template <> FASTCE_INLINE vec<float16> load(const float16* p) {
+    return vec<float>::raw(_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p)));
+}
+template <> FASTCE_INLINE void store(float16* p, vec<float16> x) {
+    _mm256_storeu_si256((__m256i*)p, _mm512_cvtps_ph(__m512(x.v), _MM_FROUND_TO_NEAREST_INT));
+}
+template <> FASTCE_INLINE vec<bfloat16> load(const bfloat16* p) {
+    __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p));
+    return vec<float>::raw(_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16)));
+}
+template <> FASTCE_INLINE void store(bfloat16* p, vec<bfloat16> x) {
+    __m512i b = _mm512_castps_si512(__m512(x.v));
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(b, 16), _mm512_set1_epi32(1));
+    __m512i near = _mm512_add_epi32(b, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    __mmask16 nan = _mm512_cmp_ps_mask(__m512(x.v), __m512(x.v), _CMP_UNORD_Q);
+    near = _mm512_mask_or_epi32(near, nan, b, _mm512_set1_epi32(0x400000));
+    _mm256_storeu_si256((__m256i*)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(near, 16)));
+}
+template <> FASTCE_INLINE vec<float16> load(const float16* p, ptrdiff_t n, double fill) {
+    if (n >= 16) return load(p);
+    __m512 x = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(FASTCE_FIRST16(n), p));
+    return vec<float>::raw(_mm512_mask_mov_ps(_mm512_set1_ps(float(fill)), FASTCE_FIRST16(n), x));
+}
+template <> FASTCE_INLINE vec<bfloat16> load(const bfloat16* p, ptrdiff_t n, double fill) {
+    if (n >= 16) return load(p);
+    __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(FASTCE_FIRST16(n), p));
+    __m512 x = _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+    return vec<float>::raw(_mm512_mask_mov_ps(_mm512_set1_ps(float(fill)), FASTCE_FIRST16(n), x));
+}
+#elif defined(__AVX2__)
+alignas(32) static const int32_t kFirst[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+template <> FASTCE_INLINE vec<float> load(const float* p, ptrdiff_t n, double fill) {
+    if (n >= 8) return load(p);
+    __m256i take = _mm256_loadu_si256((const __m256i*)(kFirst + 8 - n));
+    return vec<float>::raw(
+        _mm256_blendv_ps(_mm256_set1_ps(float(fill)), _mm256_maskload_ps(p, take), _mm256_castsi256_ps(take)));
+}
+template <> FASTCE_INLINE vec<double> load(const double* p, ptrdiff_t n, double fill) {
+    if (n >= 4) return load(p);
+    __m256i take = _mm256_loadu_si256((const __m256i*)(kFirst + 8 - 2 * n));
+    return vec<double>::raw(
+        _mm256_blendv_pd(_mm256_set1_pd(fill), _mm256_maskload_pd(p, take), _mm256_castsi256_pd(take)));
+}
+template <> FASTCE_INLINE void store(float* p, vec<float> x, ptrdiff_t n) {
+    if (n >= 8) return store(p, x);
+    _mm256_maskstore_ps(p, _mm256_loadu_si256((const __m256i*)(kFirst + 8 - n)), __m256(x.v));
+}
+template <> FASTCE_INLINE void store(double* p, vec<double> x, ptrdiff_t n) {
+    if (n >= 4) return store(p, x);
+    _mm256_maskstore_pd(p, _mm256_loadu_si256((const __m256i*)(kFirst + 8 - 2 * n)), __m256d(x.v));
+}
+template <> FASTCE_INLINE vec<float16> load(const float16* p) {
+    return vec<float>::raw(_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p)));
+}
+template <> FASTCE_INLINE void store(float16* p, vec<float16> x) {
+    _mm_storeu_si128((__m128i*)p, _mm256_cvtps_ph(__m256(x.v), _MM_FROUND_TO_NEAREST_INT));
+}
+template <> FASTCE_INLINE vec<bfloat16> load(const bfloat16* p) {
+    __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p));
+    return vec<float>::raw(_mm256_castsi256_ps(_mm256_slli_epi32(wide, 16)));
+}
+#endif
+
+template <class T> FASTCE_INLINE void store_lanes(vec<T>* v, ptrdiff_t k, vec<T> x, ptrdiff_t n) {
+    store(lanes(v) + k, vec<lane_t<T>>(x.v), n);
+}
+
+// One stored element.
+template <class T> FASTCE_INLINE double number(const T* p) { return widen(*p); }
+
+// Choices by a number: where the first is zero, or below a bound, the second, else the third.
+FASTCE_INLINE vec<double> where_zero(vec<double> x, vec<double> yes, vec<double> no) {
+    return select<double>(x.v == 0, yes, no);
+}
+FASTCE_INLINE vec<double> where_below(vec<double> x, double bound, vec<double> yes, vec<double> no) {
+    return select<double>(x.v < bound, yes, no);
+}
+
+// Asks for the line at p, which will be read once and not again.
+FASTCE_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 0); }
+
+}  // namespace fastce

@@ -1,0 +1,85 @@
+"""simd.h and its neighbours, told to Cython.
+
+A `vec[real]` reads like a number: `s = s + exp(x - anchor)` is one SIMD expression. Data stored in
+half precision (float16, bfloat16) has float lanes; `lanes(v)` sees an array of vectors as the array of
+lanes that it is.
+"""
+
+from libc.stdint cimport int64_t, uint16_t
+
+
+cdef extern from "exp_log.h" namespace "fastce" nogil:
+    ctypedef struct float16:
+        uint16_t bits
+    ctypedef struct bfloat16:
+        uint16_t bits
+
+    cdef cppclass vec[T]:
+        vec()
+        vec(double)
+        vec operator+(vec)
+        vec operator-(vec)
+        vec operator*(vec)
+        vec operator/(vec)
+
+    const double kLargestSum
+    const double kSmallestSum
+
+    vec[T] load[T](const T*)
+    vec[double] doubles "fastce::load"(const double*)
+    void put_doubles "fastce::store"(double*, vec[double])
+    vec[T] load_first "fastce::load"[T](const T*, Py_ssize_t, double)
+    void store[T](T*, vec[T])
+    void store_first "fastce::store"[T](T*, vec[T], Py_ssize_t)
+    Py_ssize_t lanes_of[T](const vec[T]*)
+    double lane[T](const vec[T]*, Py_ssize_t)
+    void set_lane[T](vec[T]*, Py_ssize_t, double)
+    vec[T] load_lanes[T](const vec[T]*, Py_ssize_t)
+    void store_lanes[T](vec[T]*, Py_ssize_t, vec[T], Py_ssize_t)
+    double number[T](const T*)
+    vec[T] put[T](vec[T], Py_ssize_t, double)
+    vec[T] first[T](vec[T], int)
+    vec[T] maximum[T](vec[T], vec[T])
+    vec[T] exp[T](vec[T])
+    vec[T] log[T](vec[T])
+    vec[T] log1p[T](vec[T])
+    vec[T] log_corrected[T](vec[T], vec[T])
+    vec[double] where_zero(vec[double], vec[double], vec[double])
+    vec[double] where_below(vec[double], double, vec[double], vec[double])
+    void prefetch(const void*)
+
+cdef extern from "shuffle.h" namespace "fastce" nogil:
+    vec[T] row_sums[T](const vec[T]*, Py_ssize_t, Py_ssize_t)
+    vec[T] spread[T](vec[T], const vec[T]*)
+    void spread_pattern[T](vec[T]*, Py_ssize_t)
+
+cdef extern from "sums.h" namespace "fastce" nogil:
+    cdef cppclass wide_sum[T]:
+        wide_sum()
+        void add(vec[T])
+        void add_product(vec[T], vec[T])
+        double value()
+    double lane_sum[T](vec[T])
+    double lane_max[T](vec[T])
+
+cdef extern from "elements.h" namespace "fastce" nogil:
+    void integers(const char*, int kind, Py_ssize_t stride, Py_ssize_t n, int64_t* out)
+    void numbers[T](const char*, int kind, Py_ssize_t n, vec[T]* out)
+    int F16, BF16, F32, F64
+
+cdef extern from "stream.h" namespace "fastce" nogil:
+    cdef struct writer:
+        bint direct
+    writer write_through(char* stage, bint direct)
+    void seek(writer&, char*)
+    char* room(const writer&)
+    void advance(writer&, Py_ssize_t)
+    void finish(writer&)
+    int64_t sweep_bytes(const char*, Py_ssize_t)
+    void copy_bytes(const char*, char*, Py_ssize_t)
+
+ctypedef fused real:
+    float
+    double
+    float16
+    bfloat16

@@ -1,0 +1,75 @@
+"""What a mean divides by, and how sums become the returned loss."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import NamedTuple
+
+REDUCTIONS = ("none", "sum", "mean")
+NORMALIZERS = ("weight", "valid", "all", "nonzero")
+
+
+class Tally(NamedTuple):
+    """What the rows of a call add up to; the order is that of the kernels' return value."""
+
+    loss: float = 0.0
+    weight: float = 0.0
+    valid: int = 0
+    nonzero: int = 0
+    bad_row: int = -1
+
+    def plus(self, other: Tally, first_row: int) -> Tally:
+        """Add the tally of the block that begins at `first_row`."""
+        bad = self.bad_row if self.bad_row >= 0 or other.bad_row < 0 else first_row + other.bad_row
+        return Tally(
+            self.loss + other.loss,
+            self.weight + other.weight,
+            self.valid + other.valid,
+            self.nonzero + other.nonzero,
+            bad,
+        )
+
+
+def check(reduction: str, normalizer: str | float) -> None:
+    """Refuse an unknown reduction or normalizer."""
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction is {reduction!r}, accepted are {', '.join(map(repr, REDUCTIONS))}")
+    if isinstance(normalizer, str):
+        if normalizer not in NORMALIZERS:
+            raise ValueError(
+                f"normalizer is {normalizer!r}, accepted are {', '.join(map(repr, NORMALIZERS))} "
+                "or a positive number"
+            )
+    elif not isinstance(normalizer, Real) or isinstance(normalizer, bool):
+        raise TypeError(f"normalizer is {normalizer!r}, accepted are a name or a positive number")
+    elif not 0 < float(normalizer) < math.inf:
+        raise ValueError(f"normalizer is {normalizer!r}, accepted is a positive finite number")
+
+
+def denominator(normalizer: str | float, rows: int, tally: Tally) -> float:
+    """Return what a mean divides by."""
+    if normalizer == "weight":
+        return tally.weight
+    if normalizer == "valid":
+        return float(tally.valid)
+    if normalizer == "all":
+        return float(rows)
+    if normalizer == "nonzero":
+        return float(tally.nonzero)
+    return float(normalizer)
+
+
+def needs_labels(reduction: str, normalizer: str | float) -> bool:
+    """Whether the denominator is known only after the labels and weights have been read."""
+    return reduction == "mean" and normalizer in ("weight", "valid", "nonzero")
+
+
+def mean(total: float, d: float) -> float:
+    """Return total / d, NaN for an empty mean."""
+    return total / d if d else math.nan
+
+
+def gradient_scale(reduction: str, d: float) -> float:
+    """Return what row gradients are multiplied by. Without weight there are no rows to scale."""
+    return 1.0 if reduction != "mean" else (1.0 / d if d else math.nan)

@@ -1,0 +1,119 @@
+"""From checked arguments to one kernel call, or one per block where the layout needs copies."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastce import _kernels
+from fastce._arrays import Array, Walk, label_stride, raw, same_walk, walk
+from fastce._blocks import native_rows, row_blocks
+from fastce._reduction import Tally
+
+
+class Options(NamedTuple):
+    """The options of a softmax loss that reach the kernel."""
+
+    class_weight: Array | None
+    label_smoothing: float
+    z_loss: float
+    ignore_index: int
+    scale: float
+    streaming: bool
+    num_threads: int
+
+
+class Rows(NamedTuple):
+    """The arrays of a call; all but `sample_weight` and `losses` (flat, a row each) as the user has them."""
+
+    logits: Array
+    kind: int
+    axis: int
+    labels: Array
+    label_kind: int
+    sample_weight: Array | None
+    grad: Array | None
+    losses: Array | None
+
+
+def _has_probabilities(label_kind: int) -> bool:
+    return label_kind > 7
+
+
+def _call(rows: Rows, w: Walk, labels: tuple[Array, int, int], grad: Walk | None, o: Options) -> Tally:
+    y, step, class_step = labels
+    weight_sum = float(w.classes) if o.class_weight is None else float(o.class_weight.sum())
+    return Tally(
+        *_kernels.active.softmax_cross_entropy(
+            raw(rows.logits), rows.kind, *w,
+            raw(y), rows.label_kind, step, class_step, o.ignore_index,
+            o.class_weight, rows.sample_weight, o.label_smoothing, weight_sum, o.z_loss,
+            None if rows.grad is None else raw(rows.grad),
+            0 if grad is None else grad.outer_stride, 0 if grad is None else grad.class_stride,
+            o.streaming, o.scale, rows.losses, o.num_threads,
+        )
+    )  # fmt: skip
+
+
+def _walked(rows: Rows, w: Walk) -> tuple[tuple[Array, int, int] | None, Walk | None, bool]:
+    """Return the labels and the gradient as the logits are walked, and whether that can be done."""
+    grad = None if rows.grad is None else same_walk(w, rows.grad, rows.axis)
+    possible = grad is not None or rows.grad is None
+    if not _has_probabilities(rows.label_kind):
+        return (*label_stride(rows.labels), 0), grad, possible
+    y = same_walk(w, rows.labels, rows.axis)
+    if y is None:
+        return None, grad, False
+    return (rows.labels, y.outer_stride, y.class_stride), grad, possible
+
+
+def run(rows: Rows, options: Options) -> Tally:
+    """Compute losses and gradient of all rows; outputs are written, sums returned."""
+    w = walk(rows.logits, rows.axis)
+    if w is not None:
+        labels, grad, possible = _walked(rows, w)
+        if possible and labels is not None:
+            return _call(rows, w, labels, grad, options)
+    return _run_blocks(rows, options)
+
+
+def _run_blocks(rows: Rows, options: Options) -> Tally:
+    x = np.moveaxis(rows.logits, rows.axis, -1)
+    grad = None if rows.grad is None else np.moveaxis(rows.grad, rows.axis, -1)
+    dense = _has_probabilities(rows.label_kind)
+    y = np.moveaxis(rows.labels, rows.axis, -1) if dense else rows.labels
+    classes = x.shape[-1]
+    total, first = Tally(), 0
+    for index in row_blocks(x.shape[:-1], classes):
+        part = native_rows(x, index, classes)
+        span = slice(first, first + len(part))
+        part_grad = None if grad is None else np.empty_like(part)
+        labels = native_rows(y, index, classes) if dense else np.ascontiguousarray(y[index]).ravel()
+        block = Rows(
+            part, rows.kind, 1, labels, rows.label_kind,
+            None if rows.sample_weight is None else rows.sample_weight[span], part_grad,
+            None if rows.losses is None else rows.losses[span],
+        )  # fmt: skip
+        total = total.plus(run(block, options._replace(streaming=False)), first)
+        if grad is not None and part_grad is not None:
+            grad[index] = part_grad.reshape(grad[index].shape)
+        first += len(part)
+    return total
+
+
+def count(rows: Rows, classes: int, options: Options) -> Tally:
+    """Read labels and weights alone: what a mean divides by, and whether every label is a class."""
+    if _has_probabilities(rows.label_kind):
+        weight: Any = rows.sample_weight
+        n = rows.labels.size // classes
+        if weight is None:
+            return Tally(0.0, float(n), n, n)
+        return Tally(0.0, float(weight.sum()), n, int(np.count_nonzero(weight)))
+    y, step = label_stride(rows.labels)
+    return Tally(
+        *_kernels.active.count_labels(
+            y, rows.label_kind, step, y.size, classes, options.ignore_index,
+            options.class_weight, rows.sample_weight, options.num_threads,
+        )
+    )  # fmt: skip

@@ -1,0 +1,218 @@
+"""Cross-entropy losses: loss and gradient in one call."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+from typing import Any, Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from fastce import _arrays, _reduction, _softmax, _threads
+from fastce._arrays import Array
+
+Loss = float | Array
+Reduction = Literal["none", "sum", "mean"]
+
+# A gradient larger than this is written past the caches: it would not stay there anyway.
+STREAMING_BYTES = 1 << 23
+
+
+def _number(value: object, name: str, low: float, high: float, accepted: str) -> float:
+    if not isinstance(value, (Real, np.generic)) or isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {value!r}, accepted is a number {accepted}")
+    x = float(value)  # type: ignore[arg-type]
+    if not low <= x <= high:
+        raise ValueError(f"{name} is {value!r}, accepted is a number {accepted}")
+    return x
+
+
+def _index(value: object, name: str) -> int:
+    if not isinstance(value, (Integral, np.integer)) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}, accepted is an integer")
+    k = int(value)
+    # Labels are compared as int64; no label equals a number beyond it.
+    return k if -(2**63) <= k < 2**63 else -(2**63)
+
+
+def _probabilities(y: Array, x: Array, kind: int, axis: int) -> tuple[Array, int]:
+    if y.shape != x.shape:
+        raise ValueError(
+            f"labels of dtype {y.dtype} are probabilities and need the shape of the logits: "
+            f"labels have {y.shape}, logits {x.shape}"
+        )
+    good = np.isfinite(y).all() and (y >= 0).all() if y.size else True
+    if not good:
+        at = tuple(int(k) for k in np.argwhere(~(np.isfinite(y) & (y >= 0)))[0])
+        raise ValueError(f"labels[{', '.join(map(str, at))}] is {y[at]}, accepted are finite numbers >= 0")
+    return y, kind
+
+
+def _labels(labels: object, x: Array, axis: int) -> tuple[Array, int]:
+    y = _arrays.as_array(labels, "labels")
+    rows = x.shape[:axis] + x.shape[axis + 1 :]
+    if y.dtype.kind == "f" or _arrays.is_bfloat16(y.dtype):
+        if y.size or isinstance(labels, np.ndarray):
+            return _probabilities(y, x, _arrays.logit_kind(y, "labels"), axis)
+    return _arrays.as_labels(labels if y.size == 0 else y, rows, axis)
+
+
+def _refuse_label(y: Array, row: int, classes: int, axis: int) -> None:
+    at = np.unravel_index(row, y.shape)
+    place = f"[{', '.join(str(int(k)) for k in at)}]" if at else ""
+    raise ValueError(
+        f"labels{place} is {y[at]}, but logits have {classes} classes (axis {axis}) and it is not ignore_index"
+    )
+
+
+@overload
+def softmax_cross_entropy(
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, class_weight: npt.ArrayLike | None = ...,
+    sample_weight: npt.ArrayLike | None = ..., label_smoothing: float = ..., z_loss: float = ...,
+    ignore_index: int = ..., axis: int = ..., reduction: Literal["sum", "mean"] = ...,
+    normalizer: str | float = ..., return_grad: Literal[False] = ..., grad_out: None = ...,
+    num_threads: int | None = ...,
+) -> float: ...  # fmt: skip
+
+
+@overload
+def softmax_cross_entropy(
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, class_weight: npt.ArrayLike | None = ...,
+    sample_weight: npt.ArrayLike | None = ..., label_smoothing: float = ..., z_loss: float = ...,
+    ignore_index: int = ..., axis: int = ..., reduction: str = ..., normalizer: str | float = ...,
+    return_grad: bool = ..., grad_out: Array | None = ..., num_threads: int | None = ...,
+) -> Any: ...  # fmt: skip
+
+
+def softmax_cross_entropy(
+    logits: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    class_weight: npt.ArrayLike | None = None,
+    sample_weight: npt.ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    ignore_index: int = -100,
+    axis: int = -1,
+    reduction: str = "mean",
+    normalizer: str | float = "weight",
+    return_grad: bool = False,
+    grad_out: Array | None = None,
+    num_threads: int | None = None,
+) -> Any:
+    r"""Softmax cross-entropy of logits against class labels, in nats, and its gradient.
+
+    With :math:`\mathrm{lse} = \ln \sum_c e^{x_c}` and label :math:`y` the loss of a row is
+    :math:`\mathrm{lse} - x_y`; options weigh, smooth and regularise it.
+
+    Parameters
+    ----------
+    logits : array of float32, float64, float16 or bfloat16, shape (..., C, ...)
+        Unnormalised log-probabilities; the classes lie along `axis`. Any layout.
+    labels : array of integers, shape of `logits` without `axis`
+        The class of each row, or `ignore_index`. An array of floating dtype and the shape of `logits`
+        holds class probabilities instead (finite, not negative; rows need not sum to 1).
+    class_weight : array of shape (C,), optional
+        Factor of each class's term, finite and not negative.
+    sample_weight : array that broadcasts to the shape of the rows, optional
+        Factor of each row's loss. A row of weight 0 contributes exactly 0, whatever it holds.
+    label_smoothing : float, default 0
+        Share of the target that is spread evenly over the classes, in [0, 1].
+    z_loss : float, default 0
+        Adds ``z_loss * lse**2`` to each row's loss.
+    ignore_index : int, default -100
+        Rows with this label have loss 0, gradient 0 and no weight.
+    axis : int, default -1
+        The class axis of `logits`.
+    reduction : {"mean", "sum", "none"}
+        What is returned of the rows' losses.
+    normalizer : {"weight", "valid", "all", "nonzero"} or a positive number
+        What a mean divides by: the sum of ``sample_weight * class_weight[label]``, the number of rows
+        that are not ignored, of all rows, of rows whose weight is not 0, or the number given.
+    return_grad : bool, default False
+        Whether the gradient with respect to the logits is returned as well.
+    grad_out : ndarray, optional
+        Where the gradient is written: of the shape and dtype of `logits`, native byte order; it may be
+        `logits` itself. Implies `return_grad`.
+    num_threads : int, optional
+        By default what the work deserves. The result has the same bits for every number.
+
+    Returns
+    -------
+    loss : float, or array of the rows' shape for ``reduction="none"``
+        An array has the dtype of the logits (float32 for half precision). An empty mean is NaN.
+    grad : ndarray of the shape and dtype of `logits`
+        With `return_grad` only: the gradient of the reduced loss, or of each row's own.
+
+    Raises
+    ------
+    ValueError
+        For a label that is no class, shapes that do not match, weights or probabilities that are negative
+        or not finite, options out of range, an unsuitable `grad_out`. Nothing has been written then.
+    TypeError
+        For dtypes that are not supported.
+
+    Notes
+    -----
+    Error budget: losses and gradient entries within 2 ulp (4 for float64) or 1e-7 (4e-16) of the row's
+    scale, and a small loss or gradient to a few ulp of its own size: no term cancels another.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastce
+    >>> logits = np.array([[2.0, 1.0, 0.1], [0.5, 2.5, 0.0]])
+    >>> labels = np.array([0, 1])
+    >>> round(fastce.softmax_cross_entropy(logits, labels), 6)
+    0.304985
+    >>> loss, grad = fastce.softmax_cross_entropy(logits, labels, return_grad=True)
+    >>> grad.round(4)
+    array([[-0.1705,  0.1212,  0.0493],
+           [ 0.0556, -0.0893,  0.0337]])
+    """
+    x, kind = _arrays.as_floats(logits, "logits")
+    k = _arrays.class_axis(x, axis)
+    shape = x.shape[:k] + x.shape[k + 1 :]
+    classes = x.shape[k]
+    _reduction.check(reduction, normalizer)
+    smoothing = _number(label_smoothing, "label_smoothing", 0, 1, "in [0, 1]")
+    z = _number(z_loss, "z_loss", 0, math.nextafter(math.inf, 0), ">= 0")
+    y, label_kind = _labels(labels, x, k)
+    cw = None if class_weight is None else _arrays.as_weight(class_weight, "class_weight", (classes,), False)
+    sw = None if sample_weight is None else _arrays.as_weight(sample_weight, "sample_weight", shape, True)
+    threads = _threads.threads_for(x.size, num_threads)
+    grad = None
+    if grad_out is not None:
+        inputs = {"labels": labels, "class_weight": class_weight, "sample_weight": sample_weight}
+        grad = _arrays.as_out(grad_out, "grad_out", x, inputs)
+    elif return_grad:
+        grad = np.empty_like(x, dtype=x.dtype.newbyteorder("="), subok=False)
+    losses = None
+    if reduction == "none":
+        losses = np.empty(shape, np.float64 if kind == _arrays.LOGIT_KINDS[np.dtype(np.float64)] else np.float32)
+    rows = _softmax.Rows(x, kind, k, y, label_kind, sw, grad, None if losses is None else losses.ravel())
+    options = _softmax.Options(
+        cw, smoothing, z, _index(ignore_index, "ignore_index"), 1.0,
+        grad is not None and grad.nbytes > STREAMING_BYTES and grad_out is not logits, threads,
+    )  # fmt: skip
+    if grad is not None and (grad_out is not None or _reduction.needs_labels(reduction, normalizer)):
+        counted = _softmax.count(rows, classes, options)
+        if counted.bad_row >= 0:
+            _refuse_label(y, counted.bad_row, classes, axis)
+        d = _reduction.denominator(normalizer, y.size if label_kind < 8 else y.size // classes, counted)
+        options = options._replace(scale=_reduction.gradient_scale(reduction, d))
+    elif grad is not None and reduction == "mean":
+        d = _reduction.denominator(normalizer, math.prod(shape), _reduction.Tally())
+        options = options._replace(scale=_reduction.gradient_scale(reduction, d))
+    tally = _softmax.run(rows, options) if x.size else _reduction.Tally()
+    if tally.bad_row >= 0:
+        _refuse_label(y, tally.bad_row, classes, axis)
+    loss: Loss
+    if losses is not None:
+        loss = losses
+    elif reduction == "sum":
+        loss = tally.loss
+    else:
+        loss = _reduction.mean(tally.loss, _reduction.denominator(normalizer, math.prod(shape), tally))
+    return loss if grad is None else (loss, grad)
