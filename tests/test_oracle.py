@@ -8,6 +8,7 @@ import oracle
 import pytest
 import scipy.special
 import wide
+import wide_elements
 from ulp import assert_within, distance, tolerance, ulp, ulps, used
 
 F32, F64 = cases.DTYPES
@@ -210,3 +211,49 @@ def test_a_result_past_its_budget_is_seen() -> None:
             assert_within([wrong], [1.0], [tolerance(1.0, 1.0, F32)], F32)
     with pytest.raises(AssertionError, match="shape"):
         assert_within([1.0, 1.0], [1.0], [1.0], F32)
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES, ids=str)
+def test_the_fast_reference_of_elements_equals_the_slow_one(dtype: np.dtype) -> None:
+    inf, nan = np.inf, np.nan
+    ordinary = np.concatenate([cases.random_logits((60,), dtype), np.linspace(-120, 120, 60)])
+    x = np.array([*ordinary, 0.0, -0.0, 1e-40, 1e30, -1e30, inf, -inf, nan], dtype).reshape(16, 8)
+    z = cases.seeded(1).choice([0.0, 1.0, 0.25, 0.9], x.shape)
+    p = wide_elements.sigmoid(x).astype(dtype)
+    s = cases.seeded(2).integers(0, 3, x.shape)
+    for name, inputs, options in (
+        ("sigmoid_cross_entropy", x, {"reduction": "none"}),
+        ("sigmoid_cross_entropy", x[:15], {"pos_weight": 2.5, "label_smoothing": 0.1}),
+        ("sigmoid_cross_entropy", x[:15], {"axis": 0, "pos_weight": np.arange(8.0)}),
+        ("sigmoid_cross_entropy", x, {"axis": -1, "reduction": "none", "sample_weight": s[:, 0]}),
+        ("binary_cross_entropy", p, {"reduction": "none"}),
+        ("binary_cross_entropy", p[:15], {"eps": 0.01, "sample_weight": s[:15]}),
+        ("binary_cross_entropy", p[:15], {"axis": 1, "eps": 0.1, "normalizer": "nonzero"}),
+    ):
+        labels = z[: len(inputs)]
+        loss, gradient = getattr(oracle, name)(inputs, labels, **options)
+        fast = getattr(wide_elements, name)(inputs, labels, **options)
+        hundredth = 0.01 if dtype == F64 else 1e-6
+        worst = used(fast.loss, loss, fast.loss_tolerance, np.longdouble)
+        assert np.max(worst) <= hundredth, (name, options)
+        worst = used(fast.gradient, gradient, fast.gradient_tolerance, np.longdouble)
+        assert np.max(worst) <= hundredth, (name, options)
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES, ids=str)
+def test_the_fast_activations_equal_the_slow_ones(dtype: np.dtype) -> None:
+    ordinary, _, _ = cases.rows_of_every_kind(9, dtype)
+    inf, nan = np.inf, np.nan
+    unusual = np.zeros((6, 9), dtype)
+    unusual[0], unusual[1], unusual[2, 3], unusual[3, 4] = inf, -inf, nan, inf
+    unusual[4], unusual[5, 1:] = nan, -inf
+    x = np.concatenate([ordinary, unusual])
+    for name in ("logsumexp", "softmax", "log_softmax", "sigmoid"):
+        for axis in (-1,) if name == "sigmoid" else (-1, 0):
+            along = {} if name == "sigmoid" else {"axis": axis}
+            rows = ordinary if axis == 0 else x
+            true = getattr(oracle, name)(rows, **along)
+            fast = getattr(wide_elements, name)(rows, **along)
+            allowed = wide_elements.activation_tolerance(true, dtype)
+            worst = used(fast, true, allowed, np.longdouble)
+            assert np.max(worst) <= (0.01 if dtype == F64 else 1e-6), (name, axis)
