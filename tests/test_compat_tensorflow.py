@@ -181,7 +181,7 @@ def test_a_nan_label_stays_in_its_element() -> None:
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("shape", [(7,), (2, 3, 1), (1, 1, 1), (2, 2)])
 def test_weights_that_do_not_broadcast_are_refused(name: str, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"weights have shape \(.*losses, whose shape is"):
+    with pytest.raises(ValueError, match=r"weights has shape \(.*for losses of shape \("):
         function_named(name)(**CALLS[name], weights=np.ones(shape))
 
 
@@ -198,7 +198,7 @@ def test_a_missing_argument_is_named(name: str) -> None:
     if "weighted" in name:
         arguments["pos_weight"] = np.float32(1)
     for missing in (labels, logits):
-        with pytest.raises(ValueError, match=f"{missing} must be given"):
+        with pytest.raises(ValueError, match=f"{missing} is None"):
             function_named(name)(**arguments | {missing: None})
 
 

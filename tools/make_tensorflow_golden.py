@@ -204,7 +204,7 @@ def signature(function: Any) -> list[list[Any]]:
 
 
 def resolve(function: str) -> Any:
-    """The TensorFlow function of that name."""
+    """Return the TensorFlow function of that name."""
     module, name = function.split(".")
     return getattr(MODULES[module], name)
 

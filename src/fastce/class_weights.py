@@ -13,6 +13,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastce._arrays import as_array
+
 __all__ = ["class_counts", "class_weights"]
 
 Method = Literal["log", "balanced", "inverse", "effective", "median"]
@@ -54,21 +56,21 @@ def class_counts(
     Examples
     --------
     >>> import numpy as np
-    >>> from fastce import class_counts
+    >>> from fastce.class_weights import class_counts
     >>> class_counts(np.array([[0, 2, 2], [1, -100, 2]]), 4)
     array([1, 1, 3, 0])
     """
     n_classes = operator.index(n_classes)
     ignore_index = operator.index(ignore_index)
     if n_classes < 1:
-        raise ValueError(f"n_classes is {n_classes}, but must be at least 1")
-    labels = np.asarray(labels)
-    if labels.dtype.kind not in "iu":
-        raise TypeError(f"labels have dtype {labels.dtype}, but must be of an integer dtype")
+        raise ValueError(f"n_classes is {n_classes}, accepted is 1 or more")
+    array = as_array(labels, "labels")
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"labels has dtype {array.dtype}, accepted are integers")
 
     # Largest stride first: then the last axis is the one along which memory is read in order.
-    axes = sorted(range(labels.ndim), key=lambda axis: -abs(labels.strides[axis]))
-    in_memory_order = labels.transpose(axes)
+    axes = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+    in_memory_order = array.transpose(axes)
     counts = np.zeros(n_classes, dtype=np.int64)
     start = 0
     for block in _blocks(in_memory_order):
@@ -77,7 +79,7 @@ def class_counts(
             bad = (block != ignore_index) & ((block < 0) | (block >= n_classes))
             first = int(bad.argmax())
             place = np.unravel_index(start + first, in_memory_order.shape)
-            index = ", ".join(str(place[axes.index(axis)]) for axis in range(labels.ndim))
+            index = ", ".join(str(place[axes.index(axis)]) for axis in range(array.ndim))
             raise ValueError(
                 f"labels[{index or '()'}] is {block[first]}, but n_classes is {n_classes} "
                 f"and ignore_index is {ignore_index}"
@@ -158,7 +160,7 @@ def class_weights(
 
     Examples
     --------
-    >>> from fastce import class_weights
+    >>> from fastce.class_weights import class_weights
     >>> class_weights([1000, 2300, 20310, 6700]).round(2)
     array([3.41, 2.58, 1.  , 1.51])
     >>> class_weights([1000, 2300, 20310, 6700], normalize=True).round(3)
@@ -167,11 +169,13 @@ def class_weights(
     array([2.        , 0.66666667, 0.        ])
     """
     if method not in get_args(Method):
-        raise ValueError(f"method is {method!r}, but must be one of {list(get_args(Method))}")
+        raise ValueError(
+            f"method is {method!r}, accepted are {', '.join(map(repr, get_args(Method)))}"
+        )
     if not 0 <= beta < 1:
-        raise ValueError(f"beta is {beta}, but must lie in [0, 1)")
+        raise ValueError(f"beta is {beta}, accepted is 0 <= beta < 1")
     if zero_weight is not None and not 0 <= zero_weight < np.inf:
-        raise ValueError(f"zero_weight is {zero_weight}, but must be finite and not negative")
+        raise ValueError(f"zero_weight is {zero_weight}, accepted are finite numbers >= 0")
     present = _checked_counts(counts)
     occurs = present > 0
     if zero_weight is None and not occurs.all():
@@ -186,16 +190,16 @@ def class_weights(
 
 def _checked_counts(counts: ArrayLike) -> NDArray[np.float64]:
     """Return `counts` as a float64 vector, or raise if they are no counts."""
-    counts = np.asarray(counts)
-    if counts.dtype.kind not in "iuf":
-        raise TypeError(f"counts have dtype {counts.dtype}, but must be integers or floats")
-    if counts.ndim != 1 or counts.size == 0:
-        raise ValueError(f"counts have shape {counts.shape}, but must have shape (C,) with C >= 1")
-    good = (counts >= 0) & np.isfinite(counts)
+    array = as_array(counts, "counts")
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"counts has dtype {array.dtype}, accepted are real numbers")
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"counts has shape {array.shape}, accepted is (C,) with C >= 1")
+    good = (array >= 0) & np.isfinite(array)
     if not good.all():
         bad = int(good.argmin())
-        raise ValueError(f"counts[{bad}] is {counts[bad]}, but must be finite and not negative")
-    return counts.astype(np.float64)
+        raise ValueError(f"counts[{bad}] is {array[bad]}, accepted are finite numbers >= 0")
+    return array.astype(np.float64)
 
 
 def _weigh(

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 def as_tensor(name: str, value: ArrayLike | None, dtype: DTypeLike | None = None) -> NDArray[Any]:
     """Convert an argument: arrays keep their dtype, Python floats become float32."""
     if value is None:
-        raise ValueError(f"{name} must be given, but is None")
+        raise ValueError(f"{name} is None, but must be given")
     array = np.asarray(value, dtype=dtype)
     if dtype is None and array.dtype == np.float64 and isinstance(value, float | list | tuple):
         return array.astype(np.float32)
@@ -19,7 +19,7 @@ def as_tensor(name: str, value: ArrayLike | None, dtype: DTypeLike | None = None
 
 
 def working_dtype(logits: NDArray[Any]) -> np.dtype[Any]:
-    """The dtype of the arithmetic: that of the logits, but at least float32."""
+    """Return the dtype of the arithmetic: that of the logits, but at least float32."""
     return np.result_type(logits.dtype, np.float32)
 
 

@@ -66,7 +66,9 @@ class Reduction:
     def validate(cls, key: str) -> None:
         """Raise a ValueError if `key` is no reduction."""
         if key not in cls.all():
-            raise ValueError(f"reduction is {key!r}, but must be one of {sorted(set(cls.all()))}")
+            raise ValueError(
+                f"reduction is {key!r}, accepted are {', '.join(map(repr, cls.all()[:-1]))}"
+            )
 
 
 Loss = np.float32 | NDArray[np.float32]
@@ -289,7 +291,7 @@ def log_loss(
     p = as_tensor("predictions", predictions, np.float32).astype(np.float64)
     z = as_tensor("labels", labels, np.float32).astype(np.float64)
     if z.shape != p.shape:
-        raise ValueError(f"labels have shape {z.shape}, but predictions have shape {p.shape}")
+        raise ValueError(f"labels has shape {z.shape}, but predictions have {p.shape}")
     # An epsilon inside the logarithm is no clipping: fastce.binary_cross_entropy cannot say it.
     # In float64, 1 - p keeps the digits that decide the loss of a p next to 1.
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -300,7 +302,7 @@ def log_loss(
 def _smoothed(labels: NDArray[Any], smoothing: float, share: float) -> NDArray[Any]:
     """Labels moved by the fraction `smoothing` towards `share`."""
     if not 0 <= smoothing <= 1:
-        raise ValueError(f"label_smoothing is {smoothing}, but must lie in [0, 1]")
+        raise ValueError(f"label_smoothing is {smoothing}, accepted is 0 <= label_smoothing <= 1")
     return labels * (1 - smoothing) + smoothing * share if smoothing else labels
 
 
@@ -313,8 +315,8 @@ def _reduced(losses: NDArray[Any], weights: ArrayLike, reduction: str) -> Loss:
         or any(n not in (1, m) for n, m in zip(w.shape, losses.shape, strict=True))
     ):
         raise ValueError(
-            f"weights have shape {w.shape}, but must be a number or have the rank of the losses, "
-            f"whose shape is {losses.shape}, and dimensions of 1 or as there"
+            f"weights has shape {w.shape}, accepted are a number or, for losses of shape "
+            f"{losses.shape}, as many dimensions, each of them 1 or the same"
         )
     w = np.broadcast_to(w, losses.shape)
     with np.errstate(over="ignore"):

@@ -204,7 +204,7 @@ def weighted_cross_entropy_with_logits(
     z = as_tensor("labels", labels if targets is None else targets, dtype)
     q = as_tensor("pos_weight", pos_weight, dtype)
     if z.shape != x.shape:
-        raise ValueError(f"labels have shape {z.shape}, but logits have shape {x.shape}")
+        raise ValueError(f"labels has shape {z.shape}, but logits have {x.shape}")
 
     ordinary = q.ndim == 0 and 0 <= q < np.inf and (z.size == 0 or (z.min() >= 0 and z.max() <= 1))
     if ordinary:
@@ -217,7 +217,7 @@ def weighted_cross_entropy_with_logits(
 
 
 def _sigmoid_loss(x: NDArray[Any], label: ArrayLike, pos_weight: float = 1.0) -> NDArray[Any]:
-    """fastce's loss of each element, for labels in [0, 1]."""
+    """Compute the loss of each element, for labels in [0, 1]."""
     labels = np.broadcast_to(label, x.shape)
     return np.asarray(
         fastce.sigmoid_cross_entropy(x, labels, pos_weight=pos_weight, reduction="none")
