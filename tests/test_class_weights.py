@@ -222,10 +222,14 @@ def test_a_single_class_weighs_one(method: str, normalize: bool) -> None:
     assert class_weights([0, 17], method, normalize, zero_weight=0.25).tolist() == [0.25, 1.0]
 
 
+@pytest.mark.parametrize("zero_weight", [100.0, 100, np.float32(100)])
 @pytest.mark.parametrize("normalize", [False, True])
 @pytest.mark.parametrize("method", METHODS)
-def test_zero_weight_leaves_the_other_classes_alone(method: str, normalize: bool) -> None:
-    weights = class_weights([5, 0, 9, 0, 31], method, normalize, zero_weight=100.0)
+def test_zero_weight_leaves_the_other_classes_alone(
+    method: str, normalize: bool, zero_weight: float
+) -> None:
+    weights = class_weights([5, 0, 9, 0, 31], method, normalize, zero_weight=zero_weight)
+    assert weights.dtype == np.float64
     assert weights[[1, 3]].tolist() == [100.0, 100.0]
     np.testing.assert_array_equal(weights[[0, 2, 4]], class_weights([5, 9, 31], method, normalize))
 

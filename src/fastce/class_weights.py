@@ -176,15 +176,15 @@ def class_weights(
         raise ValueError(f"beta is {beta}, accepted is 0 <= beta < 1")
     if zero_weight is not None and not 0 <= zero_weight < np.inf:
         raise ValueError(f"zero_weight is {zero_weight}, accepted are finite numbers >= 0")
-    present = _checked_counts(counts)
-    occurs = present > 0
+    checked = _checked_counts(counts)
+    occurs = checked > 0
     if zero_weight is None and not occurs.all():
         raise ValueError(
             f"counts[{occurs.argmin()}] is 0: class {occurs.argmin()} never occurs; "
             "give its weight as zero_weight"
         )
-    weights = np.full(present.shape, 0.0 if zero_weight is None else zero_weight)
-    weights[occurs] = _weigh(present[occurs], method, normalize, beta)
+    weights = np.full(checked.shape, zero_weight or 0.0, dtype=np.float64)
+    weights[occurs] = _weigh(checked[occurs], method, normalize, beta)
     return weights
 
 
