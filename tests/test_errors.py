@@ -142,7 +142,7 @@ def test_dtypes_of_logits(case) -> None:
 
 @pytest.mark.parametrize("dtype", [bool, np.complex128, object, "U1"])
 def test_dtypes_of_labels(dtype) -> None:
-    refuse(TypeError, ["labels", "integer"], X, Y.astype(dtype))
+    refuse(TypeError, ["labels", "integers"], X, Y.astype(dtype))
 
 
 @pytest.mark.parametrize("case", OUTPUTS)

@@ -18,7 +18,10 @@ SOURCES = [
 ]
 
 PUBLIC_MODULES = {"fastce.losses", "fastce.activations", "fastce.class_weights"}
-INNER_MODULES = {"fastce._arrays", "fastce._reduction", "fastce._threads", "fastce._kernels"}
+INNER_MODULES = {
+    f"fastce.{name}"
+    for name in ("_softmax", "_arrays", "_blocks", "_reduction", "_threads", "_kernels")
+}
 
 # What the modules of each part of the package may import of the package, beside their own part.
 MAY_IMPORT = {
@@ -28,6 +31,8 @@ MAY_IMPORT = {
     "fastce.activations": INNER_MODULES,
     "fastce.class_weights": INNER_MODULES,
     "fastce._config": {"fastce", "fastce._kernels", "fastce._threads"},
+    "fastce._softmax": {f"fastce.{n}" for n in ("_arrays", "_blocks", "_reduction", "_kernels")},
+    "fastce._blocks": {"fastce._arrays"},
     "fastce._arrays": set(),
     "fastce._reduction": set(),
     "fastce._threads": {"fastce._kernels"},

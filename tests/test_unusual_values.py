@@ -36,40 +36,38 @@ def check(logits, labels, what, **options) -> None:
 
 
 def unusual_rows(n: int):
-    """Yield a name, a row and its label: NaN, +inf and -inf wherever they may stand."""
+    """Yield rows and their labels: NaN, +inf and -inf wherever they may stand."""
     usual = cases.seeded(n).standard_normal(n)
     spots = sorted({0, 1, n // 2, n - 2, n - 1} & set(range(n)))
     for label in spots:
-        yield "all -inf", np.full(n, -INF), label
-        yield "all +inf", np.full(n, INF), label
-        yield "all NaN", np.full(n, NAN), label
+        for value in (NAN, INF, -INF):
+            yield np.full(n, value), label
         for spot in spots:
-            for value in (NAN, INF, -INF):
-                row = usual.copy()
+            for rest, value in (
+                (usual, NAN),
+                (usual, INF),
+                (usual, -INF),
+                (-INF, 2.0),
+                (-INF, NAN),
+                (-INF, INF),
+                (np.where(np.arange(n) == 0, INF, usual), NAN),
+            ):
+                row = np.array(np.broadcast_to(rest, n))
                 row[spot] = value
-                yield f"{value} at {spot}, label {label}", row, label
-            row = np.full(n, -INF)
-            row[spot] = 2.0
-            yield f"all -inf but {spot}, label {label}", row, label
-            row = np.full(n, -INF)
-            row[spot] = NAN
-            yield f"all -inf but a NaN at {spot}, label {label}", row, label
-            row = usual.copy()
-            row[0], row[spot] = INF, NAN
-            yield f"+inf, then NaN at {spot}, label {label}", row, label
+                yield row, label
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES, ids=str)
 @pytest.mark.parametrize("n_classes", CLASS_COUNTS)
 def test_unusual_rows_and_their_neighbours(n_classes, dtype) -> None:
-    names, rows, labels = zip(*unusual_rows(n_classes), strict=True)
+    rows, labels = zip(*unusual_rows(n_classes), strict=True)
     # Every other row is ordinary.
     logits = cases.random_logits((2 * len(rows), n_classes), dtype)
     logits[::2] = rows
     y = cases.random_labels((len(logits),), n_classes)
     y[::2] = labels
-    check(logits, y, f"rows 0, 2, 4... are {names}")
-    check(logits, y, f"smoothed, rows 0, 2, 4... are {names}", label_smoothing=0.1)
+    check(logits, y, "every other row is unusual")
+    check(logits, y, "every other row is unusual, smoothed", label_smoothing=0.1)
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES, ids=str)
@@ -116,7 +114,7 @@ def test_a_masked_label_costs_infinity_and_has_a_finite_gradient(n_classes) -> N
     logits[np.arange(33), labels] = -INF
     loss, grad = both(logits, labels)
     np.testing.assert_array_equal(loss, INF)
-    np.testing.assert_array_equal(grad[np.arange(33), labels], -1)
+    np.testing.assert_allclose(grad[np.arange(33), labels], -1, rtol=4e-16)
     np.testing.assert_allclose(grad.sum(axis=1), 0, atol=1e-14)
     for reduction in ("mean", "sum"):
         assert softmax_cross_entropy(logits, labels, reduction=reduction) == INF

@@ -95,9 +95,8 @@ def softmax_cross_entropy(
         scale = s * (pull + np.abs(slope))
     loss, scale = loss[:, 0], np.where(np.isfinite(scale), scale, 0)
 
-    spread_of_loss, spread = _spread(rows, targets, dtype)
-    if z_loss or np.asarray(labels).dtype.kind == "f":
-        spread_of_loss = np.full_like(spread_of_loss, np.inf)
+    plain = np.asarray(labels).dtype.kind != "f" and label_smoothing == 0 and z_loss == 0
+    spread_of_loss, spread = _spread(rows, targets, plain, dtype)
     loss_tolerance = tolerance(
         loss,
         np.maximum(scale[:, 0], np.abs(loss)),
@@ -153,25 +152,25 @@ def _divisor(a: Array, ignored: Array, normalizer: Any) -> Any:
     }[normalizer]
 
 
-def _spread(rows: Rows, targets: Array, dtype: Any) -> tuple[Array, Array]:
+def _spread(rows: Rows, targets: Array, plain: bool, dtype: Any) -> tuple[Array, Array]:
     """Return ``max abs(x_c - x_y)`` over the classes that matter, of losses and gradient entries.
 
     A class matters if it changes a digit of the sum: it is within ``-log eps`` of the largest of
-    the classes other than the label. inf where a result is no small number to begin with: where
-    the row has targets beside its label (for a loss) or the class is one of several targets (for
-    a gradient entry).
+    the classes other than the label; to a gradient entry its own class and the largest logit
+    matter as well. inf where small results are no promise, because several terms make them up:
+    unless labels are plain (no smoothing, no z loss), for losses and for entries with a target.
     """
     reach = -np.log(BUDGETS[np.dtype(dtype)].eps)
-    single = (targets != 0).sum(axis=1, keepdims=True) == 1
     y = targets.argmax(axis=1)[:, None]
     others = np.where(np.arange(targets.shape[1]) == y, -np.inf, rows.x)
     with np.errstate(invalid="ignore"):
         from_label = np.abs(rows.x - np.take_along_axis(rows.x, y, axis=1))
         matters = others >= others.max(axis=1, keepdims=True) - reach
         of_row = np.where(matters, from_label, 0).max(axis=1, keepdims=True)
-        of_entry = np.fmax(of_row, np.where(targets == 0, from_label, 0))
-        # The largest logit always matters to a gradient entry.
-        of_entry = np.where(single, np.fmax(of_entry, rows.m - rows.x), rows.m - rows.x)
+        of_entry = rows.m - rows.x
+        if plain:
+            of_entry = np.fmax(of_entry, np.where(targets == 0, from_label, 0))
+            of_entry = np.fmax(of_entry, of_row)
+    of_entry = np.where((targets == 0) | plain, of_entry, np.inf)
     of_entry = np.where((targets == 0) & (rows.x == -np.inf), 0, of_entry)  # exactly 0
-    of_loss = np.where(single, of_row, np.inf)[:, 0]
-    return of_loss, np.where(single | (targets == 0), of_entry, np.inf)
+    return (of_row if plain else np.full_like(of_row, np.inf))[:, 0], of_entry
