@@ -28,9 +28,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.opponents import OPPONENTS, Array, Candidate, Fastce, dtype_of, installed
+from bench.opponents import OPPONENTS, Array, Candidate, Fastce, dtype_of, installed, is_hot
 from bench.roofline import Limit, aligned_empty, bytes_moved
-from bench.shapes import HOT_BYTES, Cell, Shape, parse
+from bench.shapes import Cell, Shape, parse
 
 ROUNDS = 9
 MIN_SECONDS = 0.02
@@ -95,10 +95,6 @@ def last_level_cache_bytes() -> int:
         number = path.read_text().strip()
         sizes.append(int(number.rstrip("KMG")) << {"K": 10, "M": 20, "G": 30}.get(number[-1], 0))
     return max(sizes, default=32 << 20)
-
-
-def is_hot(cell: Cell) -> bool:
-    return parse(cell.shape).elements * dtype_of(cell.dtype).itemsize < HOT_BYTES
 
 
 def slot_count(cell: Cell) -> int:
@@ -201,7 +197,8 @@ class Clock:
         start = time.perf_counter()
         for call in batch:
             call()
-        return (time.perf_counter() - start) / repetitions
+        seconds = (time.perf_counter() - start) / repetitions
+        return float(f"{seconds:.4g}")  # more digits would only be noise in the stored files
 
     def repetitions(self, calls: Sequence[Callable[[], Any]], min_seconds: float) -> int:
         """Return how many calls fill `min_seconds`."""

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from bench.shapes import Cell, parse
+from bench.shapes import HOT_BYTES, Cell, parse
 
 Array = npt.NDArray[Any]
 
@@ -79,7 +79,9 @@ class Fastce(Candidate):
         import fastce
 
         self.function = getattr(fastce, cell.function)
-        self.options: dict[str, Any] = {"num_threads": cell.threads, "reduction": cell.reduction}
+        # A small call is left to choose, up to OMP_NUM_THREADS, as it is when nobody says anything.
+        threads = None if is_hot(cell) else cell.threads
+        self.options: dict[str, Any] = {"num_threads": threads, "reduction": cell.reduction}
         if cell.is_softmax:
             self.options["axis"] = self.axis
 
@@ -346,6 +348,11 @@ def dtype_of(name: str) -> np.dtype[Any]:
         dtype: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
         return dtype
     return np.dtype(name)
+
+
+def is_hot(cell: Cell) -> bool:
+    """Say whether the arrays of this cell are measured in the processor's cache."""
+    return parse(cell.shape).elements * dtype_of(cell.dtype).itemsize < HOT_BYTES
 
 
 def installed(names: str) -> list[str]:

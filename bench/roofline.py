@@ -3,8 +3,8 @@
 For a loss these are the logits and the labels, read, and with reduction="none" the losses,
 written. A gradient's bytes are written besides, with non-temporal stores, which do not read the
 line that they overwrite. The sweeps use the widest vectors that the processor has, whatever the
-instruction set under test, and the same number of threads. Nothing is computed, so no
-implementation that reads its inputs from memory can be faster.
+instruction set under test, and the same number of threads. Nothing is computed, so an
+implementation that is faster would show that the sweep is not as good as it should be.
 """
 
 # ruff: noqa: D102 - the methods of `Candidate` are explained there, once

@@ -1,7 +1,7 @@
 """Fraction of the memory limit against the number of classes, for fastce and the opponents.
 
-    python -m bench.sweep                          measure, store sweep.json, draw docs/sweep-*.png
-    python -m bench.sweep --from-json sweep.json   draw only
+    python -m bench.sweep                          measure, store it, draw docs/sweep-*.png
+    python -m bench.sweep --from-json bench/sweep.json   draw only
 
 The number of elements is the same everywhere, so that only the shape changes. fastce and the
 limit are measured on a dense grid, the opponents on a sparse one.
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=processors())
     parser.add_argument("--opponents", default="usual", help="usual, all, none, or names")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--json", type=Path, default=Path("sweep.json"))
+    parser.add_argument("--json", type=Path, default=ROOT / "bench" / "sweep.json")
     parser.add_argument("--from-json", type=Path, help="draw such a file; measure nothing")
     parser.add_argument("--into", type=Path, default=ROOT / "docs", help="folder of the plots")
     options = parser.parse_args(arguments)
