@@ -1,0 +1,245 @@
+"""Loss and hits of mapped logits, one block of rows after another.
+
+Design: a block is small enough to stay in a core's cache, because it is read twice, once for the
+loss and once for the largest class. Blocks are fixed by the shape of the logits and combined in
+their order, so the result does not depend on the number of threads. Threads take whole blocks;
+NumPy and the kernels release the GIL, so both readings run in parallel.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+import fastce
+from fastce.cli.files import InputError, Source
+
+_BLOCK_BYTES = 1 << 20  # half of the second-level cache of a common core
+_PAGE_BYTES = 4096
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+class Rows:
+    """Logits as a matrix of rows and classes, with their labels, in the order they lie in memory.
+
+    Parameters
+    ----------
+    logits : Source
+        Array of shape (..., C), in C or Fortran order.
+    labels : Source
+        Integer array of shape (...).
+    """
+
+    def __init__(self, logits: Source, labels: Source) -> None:
+        _check(logits, labels)
+        values, self._labels = logits.array, labels.array
+        # Fortran order: with the leading axes reversed, neighbours in memory are neighbours here,
+        # and the axes can be merged without a copy.
+        self._reversed = not values.flags.c_contiguous
+        if self._reversed:
+            values = values.transpose(*reversed(range(values.ndim - 1)), values.ndim - 1)
+            self._labels = self._labels.transpose()
+        self.count = int(self._labels.size)
+        self.classes = int(values.shape[-1])
+        self.logits = values.reshape(self.count, self.classes)
+        self.names = logits.name, labels.name
+        self._height = max(1, _BLOCK_BYTES // max(1, values.itemsize * self.classes))
+        if self._reversed:
+            # A page holds many rows of one class; take them all while the page is there.
+            self._height = max(self._height, _PAGE_BYTES // max(1, values.itemsize))
+
+    @property
+    def block_count(self) -> int:
+        """Number of blocks, at least 1."""
+        return max(1, -(-self.count // self._height))
+
+    def blocks(self) -> Iterator[slice]:
+        """Rows that are read together; one empty block when there are no rows."""
+        for start in range(0, max(1, self.count), self._height):
+            yield slice(start, min(start + self._height, self.count))
+
+    def labels(self, block: slice) -> npt.NDArray[Any]:
+        """Return the labels of a block, shape (rows,)."""
+        if self._labels.flags.c_contiguous:
+            return self._labels.reshape(-1)[block]
+        rows = np.arange(block.start, block.stop)
+        labels: npt.NDArray[Any] = self._labels[np.unravel_index(rows, self._labels.shape)]
+        return labels
+
+    def place(self, row: int) -> str:
+        """Return a row's index in the file, as it is written between brackets."""
+        index = np.unravel_index(row, self._labels.shape)
+        return ", ".join(map(str, reversed(index) if self._reversed else index)) or "()"
+
+
+def _check(logits: Source, labels: Source) -> None:
+    if logits.array.ndim == 0:
+        raise InputError(f"{logits.name}: logits have shape (), expected (..., classes)")
+    if labels.array.dtype.kind not in "iu":
+        raise InputError(
+            f"{labels.name}: labels have dtype {labels.array.dtype}, expected an integer dtype"
+        )
+    if labels.array.shape != logits.array.shape[:-1]:
+        raise InputError(
+            f"{labels.name}: labels have shape {labels.array.shape}, expected "
+            f"{logits.array.shape[:-1]} for logits of shape {logits.array.shape}"
+        )
+
+
+class Options(NamedTuple):
+    """What decides the loss of a row, and how much is remembered of it."""
+
+    class_weight: npt.NDArray[np.float64] | None = None
+    label_smoothing: float = 0.0
+    ignore_index: int = -100
+    per_class: bool = False
+
+
+class ClassTotals(NamedTuple):
+    """Sums over the rows of each class, arrays of shape (C,)."""
+
+    rows: npt.NDArray[np.int64]
+    hits: npt.NDArray[np.int64]
+    loss: npt.NDArray[np.float64]
+
+
+class Totals(NamedTuple):
+    """Sums over all rows that are not ignored; `weight` is what a mean loss divides by."""
+
+    rows: int
+    hits: int
+    loss: float
+    weight: float
+    classes: ClassTotals | None
+
+
+class _Block(NamedTuple):
+    """What a block contributes; the arrays have an element for each row that is not ignored."""
+
+    labels: npt.NDArray[np.intp]
+    hits: npt.NDArray[np.bool_]
+    losses: npt.NDArray[Any] | None  # where they are wanted for the classes
+    loss: float
+    weight: float
+
+
+def total(rows: Rows, options: Options, threads: int, advance: Callable[[int], object]) -> Totals:
+    """Read all rows and add up what they contribute; `advance` is told of rows done."""
+    counts = hits = 0
+    # Exact sums of the blocks' sums: 16 bytes for every megabyte read.
+    losses, weights = array("d"), array("d")
+    classes = None
+    if options.per_class:
+        counted = np.zeros((2, rows.classes), np.int64)
+        classes = ClassTotals(counted[0], counted[1], np.zeros(rows.classes))
+
+    def read(block: slice) -> _Block:
+        return _read(rows, block, options)
+
+    for block, part in zip(rows.blocks(), _in_order(read, rows.blocks(), threads), strict=True):
+        counts += len(part.labels)
+        hits += int(np.count_nonzero(part.hits))
+        losses.append(part.loss)
+        weights.append(part.weight)
+        if classes is not None and part.losses is not None:
+            np.add.at(classes.rows, part.labels, 1)
+            np.add.at(classes.hits, part.labels, part.hits)
+            np.add.at(classes.loss, part.labels, part.losses)
+        advance(block.stop - block.start)
+    return Totals(counts, hits, _sum(losses), _sum(weights), classes)
+
+
+@np.errstate(over="ignore")  # a sum of huge losses is inf, and says so
+def _read(rows: Rows, block: slice, options: Options) -> _Block:
+    logits, labels = rows.logits[block], rows.labels(block)
+    try:
+        losses: Any = fastce.softmax_cross_entropy(
+            logits,
+            labels,
+            class_weight=options.class_weight,
+            label_smoothing=options.label_smoothing,
+            ignore_index=options.ignore_index,
+            reduction="none" if options.per_class else "sum",
+            num_threads=1,
+        )
+    except (TypeError, ValueError) as error:
+        raise _explained(error, rows, block, labels, options.ignore_index) from error
+    valid = labels != options.ignore_index
+    hits = (_largest(logits) == labels)[valid]
+    kept = labels[valid].astype(np.intp)
+    weight = len(kept) if options.class_weight is None else options.class_weight[kept].sum()
+    kept_losses = losses[valid].astype(np.float64) if options.per_class else None
+    loss = losses if kept_losses is None else kept_losses.sum()
+    return _Block(kept, hits, kept_losses, float(loss), float(weight))
+
+
+def _largest(logits: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """``logits.argmax(axis=-1)``, also its ties and NaNs, without a copy of a large block."""
+    rows, classes = logits.shape
+    width = max(1, _BLOCK_BYTES // (max(1, rows) * logits.itemsize))
+    if width >= classes:
+        largest: npt.NDArray[np.intp] = logits.argmax(axis=-1)
+        return largest
+    # NumPy copies what is strided or byte-swapped; a piece of the classes is a small copy.
+    best = np.stack(
+        [
+            start + logits[:, start : start + width].argmax(axis=-1)
+            for start in range(0, classes, width)
+        ],
+        axis=-1,
+    )
+    winner = np.take_along_axis(logits, best, axis=-1).argmax(axis=-1)
+    largest = best[np.arange(rows), winner]
+    return largest
+
+
+def _explained(
+    error: Exception, rows: Rows, block: slice, labels: npt.NDArray[Any], ignore_index: int
+) -> InputError:
+    """Say the library's error about a block as one about the files."""
+    logits_name, labels_name = rows.names
+    outside = (labels != ignore_index) & ((labels < 0) | (labels >= rows.classes))
+    if rows.classes and outside.any():
+        row = int(outside.argmax())
+        return InputError(
+            f"{labels_name}: labels[{rows.place(block.start + row)}] is {labels[row]}, expected "
+            f"0 to {rows.classes - 1} for {rows.classes} classes, or ignore_index {ignore_index}"
+        )
+    return InputError(f"{logits_name}: {error}")
+
+
+def _in_order(
+    read: Callable[[_Item], _Result], items: Iterable[_Item], threads: int
+) -> Iterator[_Result]:
+    """``map(read, items)`` on several threads, with few results waiting at a time."""
+    if threads == 1:
+        yield from map(read, items)
+        return
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(threads)
+    waiting: deque[Future[_Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(read, item))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _sum(parts: array[float]) -> float:
+    try:
+        return math.fsum(parts)
+    except OverflowError:  # finite parts, but beyond float64 in between
+        return sum(parts)

@@ -1,0 +1,126 @@
+"""``fastce class-weights``: weights of classes from the labels in a file."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import fastce
+from fastce.cli import arguments as parse
+from fastce.cli.files import InputError, Source, open_array
+from fastce.cli.report import Report
+
+_METHODS = ("log", "balanced", "inverse", "effective", "median")
+_PIECE = 1 << 20  # labels counted between two steps of the progress bar
+_MOST_CLASSES = 1 << 24  # beyond, a label is more likely a mistake than a class
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.description = "Count the labels in a file and weigh each class by its rarity."
+    add = parser.add_argument
+    add("labels", type=Path, metavar="LABELS", help=".npy or .npz of integers, any shape")
+    add("--method", choices=_METHODS, default="log", help="default: log")
+    add("--normalize", action="store_true", help="divide by the largest weight")
+    add("--classes", type=parse.positive, metavar="N", help="default: the largest label + 1")
+    add("--ignore-index", type=parse.integer, default=-100, metavar="LABEL", help="default: -100")
+    add("--zero-weight", type=parse.number, metavar="W", help="weight of classes without labels")
+    add("--beta", type=parse.number, metavar="B", help="of the method 'effective'; default: 0.999")
+    add("--json", action="store_true", help="print one JSON object and nothing else")
+    add(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="also write the weights, for 'evaluate --class-weight'",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace, report: Report) -> None:
+    """Count, weigh, write, and print."""
+    labels = open_array(arguments.labels, "labels", report)
+    if labels.array.dtype.kind not in "iu":
+        raise InputError(
+            f"{labels.name}: labels have dtype {labels.array.dtype}, expected an integer dtype"
+        )
+    given = {"beta": arguments.beta, "zero_weight": arguments.zero_weight}
+    try:
+        counts = _count(labels.array, arguments.classes, arguments.ignore_index, report)
+        weights = fastce.class_weights(
+            counts,
+            arguments.method,
+            arguments.normalize,
+            **{name: value for name, value in given.items() if value is not None},
+        )
+    except ValueError as error:
+        raise InputError(f"{labels.name}: {error}") from error
+    if arguments.output is not None:
+        _save(arguments.output, weights)
+    _show(arguments, labels, counts, weights, report)
+
+
+def _count(
+    labels: npt.NDArray[Any], classes: int | None, ignore_index: int, report: Report
+) -> npt.NDArray[np.int64]:
+    """Count piece by piece; with no number of classes given, as many as the labels call for."""
+    counts = np.zeros(classes or 1, np.int64)
+    in_memory_order = labels.ravel(order="K")  # a view, as maps are in C or Fortran order
+    with report.progress("counting", labels.size) as advance:
+        for start in range(0, labels.size, _PIECE):
+            piece = in_memory_order[start : start + _PIECE]
+            if classes is None:
+                counts = _grown(counts, piece[piece != ignore_index])
+            try:
+                counts += fastce.class_counts(piece, len(counts), ignore_index=ignore_index)
+            except ValueError:
+                # Of all labels together, the message tells the index in the file.
+                fastce.class_counts(labels, len(counts), ignore_index=ignore_index)
+                raise
+            advance(len(piece))
+    return counts
+
+
+def _grown(counts: npt.NDArray[np.int64], labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    largest = int(labels.max(initial=0))
+    if largest >= _MOST_CLASSES:
+        raise ValueError(f"holds the label {largest}, expected --classes for that many classes")
+    return np.pad(counts, (0, max(0, largest + 1 - len(counts))))
+
+
+def _save(path: Path, weights: npt.NDArray[np.float64]) -> None:
+    try:
+        with path.open("wb") as file:  # np.save would append .npy to a name
+            np.save(file, weights)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _show(
+    arguments: argparse.Namespace,
+    labels: Source,
+    counts: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.float64],
+    report: Report,
+) -> None:
+    rows = int(counts.sum())
+    ratios = [rows / count if count else math.inf for count in counts.tolist()]
+    columns = ("class", "count", "ratio", "weight")
+    lines = list(zip(range(len(counts)), counts.tolist(), ratios, weights.tolist(), strict=True))
+    if not arguments.json:
+        report.table(columns, lines)
+        return
+    report.json(
+        {
+            "labels": labels.name,
+            "method": arguments.method,
+            "normalize": arguments.normalize,
+            "rows": rows,
+            "ignored_rows": labels.array.size - rows,
+            "classes": [dict(zip(columns, line, strict=True)) for line in lines],
+        }
+    )
