@@ -178,7 +178,7 @@ def bind(candidate: Candidate, slots: Sequence[Slot]) -> list[Callable[[], Any]]
 def mean_loss(cell: Cell, answer: Any) -> float:
     """Return the mean loss in what a call returned."""
     loss = answer[0] if cell.has_gradient else answer
-    return float(np.asarray(loss, dtype=np.float64).mean())
+    return float(loss if isinstance(loss, float) else loss.mean())
 
 
 class Clock:

@@ -207,6 +207,18 @@ class TestMeasure:
             assert len(seconds) == 3
             assert min(seconds) > 0
 
+    @pytest.mark.parametrize("mode", ["losses", "gradient"])
+    @pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
+    @pytest.mark.filterwarnings("default")  # what other libraries warn of is their own affair
+    def test_other_dtypes(self, dtype, mode):
+        # It compares the losses of all of them before it starts.
+        result = measure.measure(
+            softmax_cell(dtype=dtype, mode=mode), opponents.installed("usual"), 1, min_seconds=0
+        )
+        half = dtype != "float64"
+        assert ("scikit-learn" in result.samples) != half
+        assert "NumPy" in result.samples
+
     def test_environment_of_a_worker(self):
         environment = measure.environment("baseline", 3)
         assert environment["FASTCE_ISA"] == "baseline"
