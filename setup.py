@@ -44,8 +44,10 @@ Install one and try again: 'apt install g++ python3-dev' (Debian, Ubuntu), 'dnf 
 def extension(name: str, source: str, flags: list[str]) -> Extension:
     """One compiled module; its C++ goes to a folder of its own under build/."""
     module = Extension(f"fastce._kernels.{name}", [f"{KERNELS}/{source}"], extra_compile_args=flags, language="c++")
-    module.depends = [str(path) for path in Path(KERNELS).glob("*.[hp]*") if path.suffix in (".h", ".pxd")]
-    return cythonize([module], build_dir=f"build/cython/{name}", compiler_directives=DIRECTIVES, include_path=["src"])[0]
+    settings = {"build_dir": f"build/cython/{name}", "compiler_directives": DIRECTIVES, "include_path": ["src"]}
+    (module,) = cythonize([module], **settings)
+    module.depends = [str(path) for path in Path(KERNELS).iterdir() if path.suffix in (".h", ".pxd")]
+    return module
 
 
 class build(build_ext):

@@ -81,7 +81,7 @@ FASTCE_INLINE __m512d scaled(__m512d p, __m512d n) { return _mm512_mask_scalef_p
 template <class T> FASTCE_INLINE vec<T> exp(vec<T> x) {
     using raw = typename vec<T>::raw;
     constexpr float rounder = bits_of<float>::rounder;
-    raw y = x.v < -104.0f ? raw{} - 104.0f : x.v;  // keeps -inf out of the reduction, lets NaN through
+    raw y = maximum(vec<T>(-104.0), x).v;  // keeps -inf out of the reduction, lets NaN through
     raw n = (y * 1.44269504088896341f + rounder) - rounder;
     return raw(scaled(__m512(exp_near_zero(reduced(y, n))), __m512(n)));
 }
@@ -94,7 +94,7 @@ template <> FASTCE_INLINE vec<double> exp(vec<double> x) {
                      1.189207115002721, 1.241857812073484, 1.2968395546510096, 1.3542555469368927};
     const raw high = {1.4142135623730951, 1.4768261459394993, 1.5422108254079407, 1.6104903319492543,
                       1.681792830507429, 1.7562521603732995, 1.8340080864093424, 1.9152065613971474};
-    raw y = x.v < -746.0 ? raw{} - 746.0 : x.v;
+    raw y = maximum(vec<double>(-746.0), x).v;
     raw z = y * 23.083120654223414 + rounder;
     raw n = z - rounder;
     raw r = (y - n * 0.04332169878489367) - n * 1.0291218489310676e-13;

@@ -13,7 +13,8 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from .problem cimport BATCH, Batch, Problem, Tally, count_rows
-from .row cimport BLOCK_VECTORS, rows_of_block
+from .row cimport rows_of_block
+from .tile cimport SHORT, tile_bytes, tiles_of_block
 from .vector cimport (
     BF16, F16, F32, F64, bfloat16, float16, lanes_of, real, sweep_bytes, copy_bytes, vec, write_through, writer,
 )
@@ -122,13 +123,16 @@ cdef void softmax_block(
 ) noexcept nogil:
     """One block of rows by the kernel that suits the shape."""
     cdef writer w = write_through(scratch, not p.streaming)
-    rows_of_block(p, begin, end, scratch + STAGE, kept, &w, tally, like)
+    if p.classes < SHORT:
+        tiles_of_block(p, begin, end, scratch + STAGE, &w, tally, like)
+    else:
+        rows_of_block(p, begin, end, scratch + STAGE, kept, &w, tally, like)
 
 
 cdef Py_ssize_t kept_bytes(const Problem* p, real* like) noexcept nogil:
     """Bytes of one scratch row; 0 if rows are not to be kept."""
     cdef vec[real] v
-    cdef Py_ssize_t width = lanes_of(&v), vectors = (p.classes + width - 1) // width
+    cdef Py_ssize_t width = lanes_of(<vec[real]*> NULL), vectors = (p.classes + width - 1) // width
     cdef Py_ssize_t size = (vectors * <Py_ssize_t> sizeof(v) + 63) // 64 * 64
     return size if p.grad != NULL and size <= LONGEST_KEPT else 0
 
@@ -136,7 +140,7 @@ cdef Py_ssize_t kept_bytes(const Problem* p, real* like) noexcept nogil:
 cdef tuple softmax_blocks(const Problem* p, int num_threads, real* like):
     cdef Py_ssize_t rows = p.outer * p.inner, block = rows_per_block(p)
     cdef Py_ssize_t blocks = (rows + block - 1) // block, i
-    cdef Py_ssize_t kept = kept_bytes(p, like), share = STAGE + 2 * kept
+    cdef Py_ssize_t kept = kept_bytes(p, like), share = STAGE + max(2 * kept, tile_bytes())
     cdef Tally* tallies
     cdef char* scratch
     num_threads = <int> max(<Py_ssize_t> 1, min(<Py_ssize_t> num_threads, blocks))

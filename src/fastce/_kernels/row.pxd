@@ -17,12 +17,12 @@ from .problem cimport BATCH, Batch, Problem, Tally, count_rows, is_smoothed
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
     advance, exp, finish, kLargestSum, kSmallestSum, lane, lane_max, lanes_of, load, load_first,
-    maximum, number, prefetch, put, put_doubles, real, room, seek, store, store_first, vec, wide_sum, writer,
+    maximum, number, prefetch_ahead, put, put_doubles, real, room, seek, store, store_first, vec,
+    wide_sum, writer,
 )
 
 cdef enum:
     BLOCK_VECTORS = 16
-    AHEAD = 3072  # bytes: how far before its use a line is asked for
     GUESS_VECTORS = 4
 
 
@@ -43,7 +43,7 @@ cdef inline double choose_anchor(double top) noexcept nogil:
 
 cdef inline double row_max(const real* x, Py_ssize_t n) noexcept nogil:
     cdef vec[real] top = vec[real](-INFINITY)
-    cdef Py_ssize_t k, width = lanes_of(&top)
+    cdef Py_ssize_t k, width = lanes_of(<vec[real]*> NULL)
     for k from 0 <= k < n by width:
         top = maximum(load_first(x + k, n - k, -INFINITY), top)
     return lane_max(top)
@@ -55,48 +55,34 @@ cdef inline double exp_of_one(double x) noexcept nogil:
     return lanes[0]
 
 
-cdef inline vec[real] run(
-    const real* x, Py_ssize_t begin, Py_ssize_t end, vec[real] anchor, vec[real]* exps, vec[real] total
-) noexcept nogil:
-    """Adds exp(x - anchor) of the whole vectors begin … end - 1 to the total; keeps them if asked."""
-    cdef vec[real] e
-    cdef Py_ssize_t k, width = lanes_of(&e)
-    for k in range(begin, end):
-        prefetch(<const char*> (x + k * width) + AHEAD)
-        e = exp(load(x + k * width) - anchor)
-        if exps != NULL:
-            exps[k] = e
-        total = total + e
-    return total
-
-
-cdef inline vec[real] run_one(
-    const real* x, Py_ssize_t n, Py_ssize_t label, Py_ssize_t k, vec[real] anchor, vec[real]* exps,
-    vec[real] total,
-) noexcept nogil:
-    """The same of the one vector k, which holds the label or the row's end."""
-    cdef vec[real] e
-    cdef Py_ssize_t at = k * lanes_of(&e)
-    e = exp(put(load_first(x + at, n - at, -INFINITY), label - at, -INFINITY) - anchor)
-    if exps != NULL:
-        exps[k] = e
-    return total + e
-
-
 cdef inline vec[real] sweep_block(
     const real* x, Py_ssize_t n, Py_ssize_t label, vec[real] anchor, vec[real]* exps
 ) noexcept nogil:
-    """The lane sums of exp(x - anchor) of up to BLOCK_VECTORS vectors, the label's element left out."""
-    cdef vec[real] total = vec[real](0.0)
-    cdef Py_ssize_t width = lanes_of(&total), whole = n // width, special = whole
+    """The lane sums of exp(x - anchor) of up to BLOCK_VECTORS vectors, the label's element left out.
+
+    The vector that holds the label is read from a patched copy: choosing an address costs nothing, a
+    branch that depends on the label would be mispredicted in every row.
+    """
+    cdef vec[real] e, total = vec[real](0.0)
+    cdef Py_ssize_t k, width = lanes_of(<vec[real]*> NULL), whole = n // width, special = -1
+    cdef real patch[64]
+    cdef const real* source
     if 0 <= label < whole * width:
         special = label // width
-    total = run(x, 0, special, anchor, exps, total)
-    if special < whole:
-        total = run_one(x, n, label, special, anchor, exps, total)
-        total = run(x, special + 1, whole, anchor, exps, total)
-    if n % width:
-        total = run_one(x, n, label, whole, anchor, exps, total)
+        store(&patch[0], put(load(x + special * width), label - special * width, -INFINITY))
+    for k in range(whole):
+        prefetch_ahead(x + k * width)
+        source = <const real*> &patch[0] if k == special else x + k * width
+        e = exp(load(source) - anchor)
+        if exps != NULL:
+            exps[k] = e
+        total = total + e
+    if n > whole * width:
+        k = whole * width
+        e = exp(put(load_first(x + k, n - k, -INFINITY), label - k, -INFINITY) - anchor)
+        if exps != NULL:
+            exps[whole] = e
+        total = total + e
     return total
 
 
@@ -110,7 +96,7 @@ cdef inline void write_block(
     cdef vec[real] e, g, factor = vec[real](row.factor), share = vec[real](p.share * row.unit)
     cdef vec[real] unit = vec[real](row.unit), anchor = vec[real](row.anchor)
     cdef const real* x = (<const real*> row.logits) + c
-    cdef Py_ssize_t k, width = lanes_of(&e), whole = n // width
+    cdef Py_ssize_t k, width = lanes_of(<vec[real]*> NULL), whole = n // width
     cdef bint varies = beta_varies(p)
     cdef double at_label
     cdef const char* targets = row.targets
@@ -144,7 +130,7 @@ cdef inline double sweep(
     cdef vec[real] at = vec[real](anchor)
     cdef vec[real]* kept = NULL
     cdef const vec[real]* old = NULL
-    cdef Py_ssize_t c, n, width = lanes_of(&at), block = BLOCK_VECTORS * width
+    cdef Py_ssize_t c, n, width = lanes_of(<vec[real]*> NULL), block = BLOCK_VECTORS * width
     for c from 0 <= c < p.classes by block:
         n = min(block, p.classes - c)
         if exps != NULL:
@@ -162,7 +148,7 @@ cdef inline void write_row(const Problem* p, Pending* row, writer* w, real* like
     """Writes the gradient that is waiting, with no sweep to share the time."""
     cdef const vec[real]* exps = NULL
     cdef vec[real] v
-    cdef Py_ssize_t c, width = lanes_of(&v), block = BLOCK_VECTORS * width
+    cdef Py_ssize_t c, width = lanes_of(<vec[real]*> NULL), block = BLOCK_VECTORS * width
     if row.waiting:
         for c from 0 <= c < p.classes by block:
             if row.exps != NULL:
@@ -178,7 +164,7 @@ cdef inline void sum_products(
     cdef wide_sum[real] dot, sum
     cdef vec[real] v, one = vec[real](1.0)
     cdef vec[real] beta[BLOCK_VECTORS]
-    cdef Py_ssize_t c, k, n, width = lanes_of(&v), block = BLOCK_VECTORS * width
+    cdef Py_ssize_t c, k, n, width = lanes_of(<vec[real]*> NULL), block = BLOCK_VECTORS * width
     if not beta_varies(p):
         for c from 0 <= c < p.classes by width:
             dot.add(load_first(x + c, p.classes - c, 0))
@@ -202,7 +188,7 @@ cdef inline void sum_row(
     Pending* before, writer* w,
 ) noexcept nogil:
     """Fills the batch's sums for row i."""
-    cdef Py_ssize_t y = b.label[i], width = lanes_of(exps)
+    cdef Py_ssize_t y = b.label[i], width = lanes_of(<vec[real]*> NULL)
     cdef double anchor = choose_anchor(row_max(x, min(GUESS_VECTORS * width, p.classes)))
     cdef double logit = number(x + y) if y >= 0 else -INFINITY
     cdef double own = exp_of_one(logit - anchor), rest = sweep(p, x, y, anchor, exps, before, w)

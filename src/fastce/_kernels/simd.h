@@ -84,7 +84,19 @@ template <class T>
 FASTCE_INLINE vec<T> select(typename vec<T>::mask condition, vec<T> yes, vec<T> no) {
     return condition ? yes.v : no.v;
 }
-template <class T> FASTCE_INLINE vec<T> maximum(vec<T> a, vec<T> b) { return a.v > b.v ? a.v : b.v; }
+
+// The larger of both; where a is NaN, b.
+template <class T> FASTCE_INLINE vec<T> maximum(vec<T> a, vec<T> b) {
+#if defined(__AVX512F__)
+    if constexpr (vec<T>::lanes == 16) {
+        return (typename vec<T>::raw)_mm512_mask_max_ps(__m512(a.v), 0xffff, __m512(a.v), __m512(b.v));
+    } else {
+        return (typename vec<T>::raw)_mm512_mask_max_pd(__m512d(a.v), 0xff, __m512d(a.v), __m512d(b.v));
+    }
+#else
+    return a.v > b.v ? a.v : b.v;
+#endif
+}
 
 // 0, 1, 2, …: the number of each lane.
 template <class T, size_t... lane>
@@ -223,32 +235,32 @@ template <> FASTCE_INLINE void store(double* p, vec<double> x, ptrdiff_t n) {
     _mm512_mask_storeu_pd(p, FASTCE_FIRST8(n), __m512d(x.v));
 }
 template <> FASTCE_INLINE vec<float16> load(const float16* p) {
-    return vec<float>::raw(_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p)));
+    return vec<float>::raw(_mm512_maskz_cvtph_ps(0xffff, _mm256_loadu_si256((const __m256i*)p)));
 }
 template <> FASTCE_INLINE void store(float16* p, vec<float16> x) {
-    _mm256_storeu_si256((__m256i*)p, _mm512_cvtps_ph(__m512(x.v), _MM_FROUND_TO_NEAREST_INT));
+    _mm256_storeu_si256((__m256i*)p, _mm512_maskz_cvtps_ph(0xffff, __m512(x.v), _MM_FROUND_TO_NEAREST_INT));
 }
 template <> FASTCE_INLINE vec<bfloat16> load(const bfloat16* p) {
-    __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p));
-    return vec<float>::raw(_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16)));
+    __m512i wide = _mm512_maskz_cvtepu16_epi32(0xffff, _mm256_loadu_si256((const __m256i*)p));
+    return vec<float>::raw(_mm512_castsi512_ps(_mm512_maskz_slli_epi32(0xffff, wide, 16)));
 }
 template <> FASTCE_INLINE void store(bfloat16* p, vec<bfloat16> x) {
     __m512i b = _mm512_castps_si512(__m512(x.v));
-    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(b, 16), _mm512_set1_epi32(1));
+    __m512i odd = _mm512_and_si512(_mm512_maskz_srli_epi32(0xffff, b, 16), _mm512_set1_epi32(1));
     __m512i near = _mm512_add_epi32(b, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
     __mmask16 nan = _mm512_cmp_ps_mask(__m512(x.v), __m512(x.v), _CMP_UNORD_Q);
     near = _mm512_mask_or_epi32(near, nan, b, _mm512_set1_epi32(0x400000));
-    _mm256_storeu_si256((__m256i*)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(near, 16)));
+    _mm256_storeu_si256((__m256i*)p, _mm512_maskz_cvtepi32_epi16(0xffff, _mm512_maskz_srli_epi32(0xffff, near, 16)));
 }
 template <> FASTCE_INLINE vec<float16> load(const float16* p, ptrdiff_t n, double fill) {
     if (n >= 16) return load(p);
-    __m512 x = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(FASTCE_FIRST16(n), p));
+    __m512 x = _mm512_maskz_cvtph_ps(0xffff, _mm256_maskz_loadu_epi16(FASTCE_FIRST16(n), p));
     return vec<float>::raw(_mm512_mask_mov_ps(_mm512_set1_ps(float(fill)), FASTCE_FIRST16(n), x));
 }
 template <> FASTCE_INLINE vec<bfloat16> load(const bfloat16* p, ptrdiff_t n, double fill) {
     if (n >= 16) return load(p);
-    __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(FASTCE_FIRST16(n), p));
-    __m512 x = _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+    __m512i wide = _mm512_maskz_cvtepu16_epi32(0xffff, _mm256_maskz_loadu_epi16(FASTCE_FIRST16(n), p));
+    __m512 x = _mm512_castsi512_ps(_mm512_maskz_slli_epi32(0xffff, wide, 16));
     return vec<float>::raw(_mm512_mask_mov_ps(_mm512_set1_ps(float(fill)), FASTCE_FIRST16(n), x));
 }
 #elif defined(__AVX2__)
@@ -300,7 +312,9 @@ FASTCE_INLINE vec<double> where_below(vec<double> x, double bound, vec<double> y
     return select<double>(x.v < bound, yes, no);
 }
 
-// Asks for the line at p, which will be read once and not again.
-FASTCE_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 0); }
+// Asks for the line 8 KB after p, into the second-level cache (docs/performance.md has what was tried).
+FASTCE_INLINE void prefetch_ahead(const void* p) {
+    __builtin_prefetch(static_cast<const char*>(p) + 8192, 0, 2);
+}
 
 }  // namespace fastce

@@ -94,8 +94,6 @@ inline int64_t sweep_bytes(const char* p, ptrdiff_t n) {
         typename vec<double>::bits x, y;
         memcpy(&x, p + i, sizeof x);
         memcpy(&y, p + i + sizeof x, sizeof y);
-        prefetch(p + i + 4096);
-        prefetch(p + i + 4096 + kLine);
         a ^= x;
         b ^= y;
     }
@@ -110,7 +108,7 @@ inline void copy_bytes(const char* from, char* to, ptrdiff_t n) {
     if (reinterpret_cast<uintptr_t>(to) % kLine == 0) {
         alignas(kLine) char line[kLine];
         for (; i + kLine <= n; i += kLine) {
-            prefetch(from + i + 4096);
+            prefetch_ahead(from + i);
             memcpy(line, from + i, kLine);
             write_line(to + i, line);
         }

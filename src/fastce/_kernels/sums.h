@@ -5,27 +5,48 @@
 
 namespace fastce {
 
-// The float lanes of v, from `part` times half a vector on, as double lanes.
+// The lower (part 0) or upper (part 1) half of the float lanes, as double lanes.
 template <int part> FASTCE_INLINE vec<double> widened(raw_of<float>::raw v) {
-    typedef float half __attribute__((vector_size(FASTCE_VECTOR_BYTES / 2)));
-    half h;
-    memcpy(&h, reinterpret_cast<const char*>(&v) + part * sizeof h, sizeof h);
-    return __builtin_convertvector(h, raw_of<double>::raw);
+    using raw = raw_of<double>::raw;
+#if defined(__AVX512F__)
+    return raw(_mm512_maskz_cvtps_pd(0xff, _mm512_maskz_extractf32x8_ps(0xff, __m512(v), part)));
+#elif defined(__AVX2__)
+    return raw(_mm256_cvtps_pd(_mm256_extractf128_ps(__m256(v), part)));
+#else
+    return raw{v[2 * part], v[2 * part + 1]};
+#endif
+}
+
+template <class T> FASTCE_INLINE void store_doubles(double* p, vec<T> v) {
+    if constexpr (sizeof(lane_t<T>) == 8) {
+        store(p, vec<double>(v.v));
+    } else {
+        store(p, widened<0>(v.v));
+        store(p + vec<double>::lanes, widened<1>(v.v));
+    }
 }
 
 template <class T> FASTCE_INLINE double lane_sum(vec<T> v) {
+#if defined(__AVX512F__)
+    if constexpr (vec<T>::lanes == 8) return _mm512_mask_reduce_add_pd(0xff, __m512d(v.v));
+#endif
     double sum[vec<T>::lanes];
-    for (int k = 0; k < vec<T>::lanes; ++k) sum[k] = lanes(&v)[k];
+    for (int k = 0; k < vec<T>::lanes; ++k) sum[k] = v.v[k];
     for (int step = vec<T>::lanes / 2; step; step /= 2)
         for (int k = 0; k < step; ++k) sum[k] += sum[k + step];
     return sum[0];
 }
 
-// NaN lanes do not count.
+// The largest lane; there must be no NaN among them.
 template <class T> FASTCE_INLINE double lane_max(vec<T> v) {
-    double top = -std::numeric_limits<double>::infinity();
-    for (int k = 0; k < vec<T>::lanes; ++k) top = lanes(&v)[k] > top ? lanes(&v)[k] : top;
+#if defined(__AVX512F__)
+    if constexpr (vec<T>::lanes == 16) return _mm512_mask_reduce_max_ps(0xffff, __m512(v.v));
+    else return _mm512_mask_reduce_max_pd(0xff, __m512d(v.v));
+#else
+    double top = v.v[0];
+    for (int k = 1; k < vec<T>::lanes; ++k) top = v.v[k] > top ? v.v[k] : top;
     return top;
+#endif
 }
 
 // A running sum of vectors in double lanes.

@@ -17,7 +17,7 @@ cdef inline void beta_of_classes(
     const Problem* p, const char* targets, Py_ssize_t c, Py_ssize_t n, vec[real]* beta
 ) noexcept nogil:
     """beta of the classes c … c + n - 1; `targets` points to the row's own probabilities of them."""
-    cdef Py_ssize_t k, width = lanes_of(beta)
+    cdef Py_ssize_t k, width = lanes_of(<vec[real]*> NULL)
     cdef vec[real] share = vec[real](p.share)
     if targets != NULL:
         numbers(targets, p.target_kind, n, beta)
@@ -43,4 +43,4 @@ cdef inline vec[real] weights_at(const double* weights, Py_ssize_t n, vec[real]*
 
 
 cdef inline void from_doubles(const double* x, Py_ssize_t n, vec[real]* out) noexcept nogil:
-    numbers(<const char*> x, F64, min(n, lanes_of(out)), out)
+    numbers(<const char*> x, F64, min(n, lanes_of(<vec[real]*> NULL)), out)

@@ -8,7 +8,7 @@ lanes that it is.
 from libc.stdint cimport int64_t, uint16_t
 
 
-cdef extern from "exp_log.h" namespace "fastce" nogil:
+cdef extern from "<exp_log.h>" namespace "fastce" nogil:
     ctypedef struct float16:
         uint16_t bits
     ctypedef struct bfloat16:
@@ -27,6 +27,7 @@ cdef extern from "exp_log.h" namespace "fastce" nogil:
 
     vec[T] load[T](const T*)
     vec[double] doubles "fastce::load"(const double*)
+    void store_doubles[T](double*, vec[T])
     void put_doubles "fastce::store"(double*, vec[double])
     vec[T] load_first "fastce::load"[T](const T*, Py_ssize_t, double)
     void store[T](T*, vec[T])
@@ -46,14 +47,14 @@ cdef extern from "exp_log.h" namespace "fastce" nogil:
     vec[T] log_corrected[T](vec[T], vec[T])
     vec[double] where_zero(vec[double], vec[double], vec[double])
     vec[double] where_below(vec[double], double, vec[double], vec[double])
-    void prefetch(const void*)
+    void prefetch_ahead(const void*)
 
-cdef extern from "shuffle.h" namespace "fastce" nogil:
+cdef extern from "<shuffle.h>" namespace "fastce" nogil:
     vec[T] row_sums[T](const vec[T]*, Py_ssize_t, Py_ssize_t)
     vec[T] spread[T](vec[T], const vec[T]*)
     void spread_pattern[T](vec[T]*, Py_ssize_t)
 
-cdef extern from "sums.h" namespace "fastce" nogil:
+cdef extern from "<sums.h>" namespace "fastce" nogil:
     cdef cppclass wide_sum[T]:
         wide_sum()
         void add(vec[T])
@@ -62,12 +63,12 @@ cdef extern from "sums.h" namespace "fastce" nogil:
     double lane_sum[T](vec[T])
     double lane_max[T](vec[T])
 
-cdef extern from "elements.h" namespace "fastce" nogil:
+cdef extern from "<elements.h>" namespace "fastce" nogil:
     void integers(const char*, int kind, Py_ssize_t stride, Py_ssize_t n, int64_t* out)
     void numbers[T](const char*, int kind, Py_ssize_t n, vec[T]* out)
     int F16, BF16, F32, F64
 
-cdef extern from "stream.h" namespace "fastce" nogil:
+cdef extern from "<stream.h>" namespace "fastce" nogil:
     cdef struct writer:
         bint direct
     writer write_through(char* stage, bint direct)

@@ -1,0 +1,253 @@
+"""Short rows that lie one after another: many rows at a time, no lane wasted.
+
+Design. (a) Exponentials need no row: with one anchor for a whole tile they are taken of the logits as
+they lie, vector by vector across the ends of rows. (b) The sums of as many rows as a vector has lanes
+come out of one transposing tree (shuffle.h). (c) For the gradient the rows' factors are spread over the
+lanes by a pattern that repeats with the tile. (d) Where one row of a tile does not agree with the common
+anchor, the tile is done again with every row's own.
+"""
+
+from libc.math cimport INFINITY
+from libc.string cimport memcpy, memset
+
+from .ends cimport WIDTH, end_batch, find_factors
+from .problem cimport BATCH, Batch, Problem, Tally, count_rows, is_smoothed
+from .row cimport choose_anchor, row_max
+from .targets cimport beta_of_classes, beta_varies
+from .vector cimport (
+    F64, advance, exp, finish, kLargestSum, kSmallestSum, lane, lanes_of, load,
+    load_first, number, numbers, prefetch_ahead, real, room, row_sums, seek, set_lane, spread,
+    spread_pattern, store_doubles, store_first, store_lanes, vec, wide_sum, writer,
+)
+
+cdef enum:
+    SHORT = 128  # rows of fewer classes are done in tiles
+    NARROW = 32
+    SHORT_VECTORS = 64  # of at least two lanes
+    BATCH_VECTORS = 32
+    TILE_ROWS = 16
+    TILE_LANES = 2112  # BATCH * NARROW or TILE_ROWS * SHORT, and one vector
+
+
+cdef struct Tile:
+    # Scratch, in lanes: exponentials, beta, logits or gradient that do not lie one after another.
+    char* exps
+    char* beta
+    char* packed
+    char* pattern
+
+
+cdef inline Py_ssize_t tile_bytes() noexcept nogil:
+    return (3 * TILE_LANES + SHORT * 8) * sizeof(double)
+
+
+cdef inline Tile tile_in(char* scratch) noexcept nogil:
+    cdef Tile tile
+    cdef Py_ssize_t part = TILE_LANES * sizeof(double)
+    tile.exps = scratch
+    tile.beta = scratch + part
+    tile.packed = scratch + 2 * part
+    tile.pattern = scratch + 3 * part
+    return tile
+
+
+cdef inline Py_ssize_t rows_of_tile(const Problem* p) noexcept nogil:
+    return BATCH if p.classes <= NARROW else TILE_ROWS
+
+
+cdef inline double common_anchor(const real* x, Py_ssize_t n) noexcept nogil:
+    """An anchor for all rows of a tile, from its first logits."""
+    return choose_anchor(row_max(x, min(n, lanes_of(<vec[real]*> NULL))))
+
+
+cdef inline void take_exps(
+    const real* x, Py_ssize_t n, double anchor, vec[real]* exps, Py_ssize_t lanes
+) noexcept nogil:
+    """exp(x - anchor) of all n logits; zeros up to `lanes`."""
+    cdef Py_ssize_t k, width = lanes_of(exps), whole = n // width
+    cdef vec[real] at = vec[real](anchor)
+    for k in range(whole):
+        prefetch_ahead(x + k * width)
+        exps[k] = exp(load(x + k * width) - at)
+    if n > whole * width:
+        exps[whole] = exp(load_first(x + whole * width, n - whole * width, -INFINITY) - at)
+        whole += 1
+    for k in range(whole, (lanes + width - 1) // width):
+        exps[k] = vec[real](0.0)
+
+
+cdef inline void take_exps_by_row(
+    const real* x, Py_ssize_t classes, Batch* b, vec[real]* exps
+) noexcept nogil:
+    """The same with an anchor for every row: its maximum."""
+    cdef Py_ssize_t c, i, n, width = lanes_of(exps)
+    cdef double top
+    for i in range(b.rows):
+        top = row_max(x + i * classes, classes)
+        b.anchor[i] = top if top == INFINITY else choose_anchor(top)
+        for c from 0 <= c < classes by width:
+            n = min(width, classes - c)
+            store_lanes(
+                exps, i * classes + c,
+                exp(load_first(x + i * classes + c, n, -INFINITY) - vec[real](b.anchor[i])), n,
+            )
+
+
+cdef inline bint sum_tile(
+    const real* x, Py_ssize_t classes, Py_ssize_t tile_rows, Batch* b, vec[real]* exps
+) noexcept nogil:
+    """Takes the labels out of the exponentials and sums the rest; False if a sum is out of range."""
+    cdef Py_ssize_t i, at, width = lanes_of(exps)
+    cdef bint good = True
+    cdef double total
+    for i in range(b.rows):
+        if b.label[i] >= 0:
+            at = i * classes + b.label[i]
+            b.own_logit[i] = number(x + at) - b.anchor[i]
+            b.own[i] = lane(exps, at)
+            set_lane(exps, at, 0)
+        else:
+            b.own[i] = b.own_logit[i] = 0
+    for i from 0 <= i < tile_rows by width:
+        store_doubles(b.rest + i, row_sums(exps, i * classes, classes))
+    for i in range(tile_rows):
+        if b.weight[i] == 0:
+            b.rest[i] = b.own_logit[i] = b.dot[i] = b.beta_sum[i] = 0
+            b.own[i] = 1
+        total = b.rest[i] + b.own[i]
+        good &= (total > kSmallestSum) & (total < kLargestSum)
+    return good
+
+
+cdef inline void sum_tile_products(
+    const Problem* p, const real* x, Batch* b, vec[real]* betas
+) noexcept nogil:
+    """beta of every row of the tile, and the sums of beta and beta x."""
+    cdef Py_ssize_t c, i, n, width = lanes_of(betas), classes = p.classes
+    cdef vec[real] beta[SHORT_VECTORS]
+    cdef vec[real] v
+    cdef const char* targets = NULL
+    cdef wide_sum[real] dot, sum
+    cdef bint varies = beta_varies(p)
+    for i in range(b.rows):
+        dot = sum = wide_sum[real]()
+        if varies and (p.targets != NULL or i == 0):
+            if p.targets != NULL:
+                targets = p.targets + (b.first + i) * p.target_outer_stride
+            beta_of_classes(p, targets, 0, classes, &beta[0])
+        for c from 0 <= c < classes by width:
+            n = classes - c
+            v = load_first(x + i * classes + c, n, 0)
+            if varies:
+                store_lanes(betas, i * classes + c, beta[c // width], n)
+                dot.add_product(beta[c // width], v)
+                sum.add(beta[c // width])
+            else:
+                dot.add(v)
+        b.dot[i] = dot.value() if varies else p.share * dot.value()
+        if varies:
+            b.beta_sum[i] = sum.value()
+
+
+cdef inline void find_gradient(
+    const Problem* p, Batch* b, const Tile* tile, real* out, Py_ssize_t n
+) noexcept nogil:
+    """The gradient of a tile, n elements one after another."""
+    cdef const vec[real]* exps = <const vec[real]*> tile.exps
+    cdef const vec[real]* beta = <const vec[real]*> tile.beta
+    cdef const vec[real]* pattern = <const vec[real]*> tile.pattern
+    cdef vec[real] factors[BATCH_VECTORS]
+    cdef vec[real] units[BATCH_VECTORS]
+    cdef double unit[BATCH]
+    cdef vec[real] g, share = vec[real](p.share)
+    cdef Py_ssize_t i, k, t, at, width = lanes_of(exps), classes = p.classes
+    cdef bint smoothed = is_smoothed(p), varies = beta_varies(p)
+    cdef double value
+    for i in range(b.rows):
+        unit[i] = b.weight[i] * p.scale if b.weight[i] != 0 else 0
+    numbers(<const char*> b.factor, F64, b.rows, &factors[0])
+    numbers(<const char*> unit, F64, b.rows, &units[0])
+    t = k = 0
+    for i in range((n + width - 1) // width):
+        g = exps[i] * spread(factors[t], pattern + k)
+        if smoothed:
+            g = g - (beta[i] if varies else share) * spread(units[t], pattern + k)
+        store_first(out + i * width, g, n - i * width)
+        k += 1
+        if k == classes:
+            t, k = t + 1, 0
+    for i in range(b.rows):
+        at = i * classes
+        if b.weight[i] == 0:
+            memset(out + at, 0, classes * sizeof(real))
+        elif b.label[i] >= 0:
+            at += b.label[i]
+            value = b.at_label[i] - unit[i] * (lane(beta, at) if varies else p.share)
+            store_first(out + at, vec[real](value), 1)
+
+
+cdef inline void write_tile(
+    const Problem* p, Batch* b, const Tile* tile, writer* w, real* like
+) noexcept nogil:
+    """Writes the gradient of a tile to where it belongs."""
+    cdef Py_ssize_t i, row = p.classes * sizeof(real)
+    cdef char* to = p.grad + b.first * p.grad_outer_stride * <Py_ssize_t> sizeof(real)
+    for i from 0 <= i < b.rows by WIDTH:
+        find_factors(p, b, i)
+    if p.grad_outer_stride == p.classes:
+        seek(w[0], to)
+        find_gradient(p, b, tile, <real*> room(w[0]), b.rows * p.classes)
+        advance(w[0], b.rows * row)
+        return
+    find_gradient(p, b, tile, <real*> tile.packed, b.rows * p.classes)
+    for i in range(b.rows):
+        seek(w[0], to + i * p.grad_outer_stride * <Py_ssize_t> sizeof(real))
+        memcpy(room(w[0]), tile.packed + i * row, row)
+        advance(w[0], row)
+
+
+cdef inline const real* packed_rows(const Problem* p, const Batch* b, char* to, real* like) noexcept nogil:
+    """The tile's logits one after another: where they lie, or copied."""
+    cdef const real* x = (<const real*> p.logits) + b.first * p.outer_stride
+    cdef Py_ssize_t i
+    if p.outer_stride == p.classes:
+        return x
+    for i in range(b.rows):
+        memcpy((<real*> to) + i * p.classes, x + i * p.outer_stride, p.classes * sizeof(real))
+    return <const real*> to
+
+
+cdef inline void tiles_of_block(
+    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Tally* tally, real* like
+) noexcept nogil:
+    """All of a block: sums, losses, gradients, tile by tile."""
+    cdef Batch b
+    cdef Tile tile = tile_in(scratch)
+    cdef vec[real]* exps = <vec[real]*> tile.exps
+    cdef Py_ssize_t i, n, tile_rows = rows_of_tile(p)
+    cdef const real* x
+    cdef double anchor
+    memset(&b, 0, sizeof(b))
+    if p.grad != NULL:
+        spread_pattern(<vec[real]*> tile.pattern, p.classes)
+    b.first = begin
+    while b.first < end:
+        b.rows = min(tile_rows, end - b.first)
+        count_rows(p, &b, tally)
+        x = packed_rows(p, &b, tile.packed, like)
+        n = b.rows * p.classes
+        anchor = common_anchor(x, n)
+        for i in range(b.rows):
+            b.anchor[i] = anchor
+        take_exps(x, n, anchor, exps, tile_rows * p.classes)
+        if not sum_tile(x, p.classes, tile_rows, &b, exps):
+            take_exps_by_row(x, p.classes, &b, exps)
+            sum_tile(x, p.classes, tile_rows, &b, exps)
+        if is_smoothed(p):
+            sum_tile_products(p, x, &b, <vec[real]*> tile.beta)
+        end_batch(p, &b, tally, like)
+        if p.grad != NULL:
+            write_tile(p, &b, &tile, w, like)
+        b.first += b.rows
+    if p.grad != NULL:
+        finish(w[0])
