@@ -18,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 import fastce
-from fastce.cli.files import InputError, Source
+from fastce.cli.files import InputError, Source, check_labels
 
 _BLOCK_BYTES = 1 << 20  # half of the second-level cache of a common core
 _PAGE_BYTES = 4096
+_SHORT_ROW = 64  # classes; below, NumPy's argmax does not use whole vectors
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -83,10 +84,7 @@ class Rows:
 def _check(logits: Source, labels: Source) -> None:
     if logits.array.ndim == 0:
         raise InputError(f"{logits.name}: logits have shape (), expected (..., classes)")
-    if labels.array.dtype.kind not in "iu":
-        raise InputError(
-            f"{labels.name}: labels have dtype {labels.array.dtype}, expected an integer dtype"
-        )
+    check_labels(labels)
     if labels.array.shape != logits.array.shape[:-1]:
         raise InputError(
             f"{labels.name}: labels have shape {labels.array.shape}, expected "
@@ -151,7 +149,7 @@ def total(rows: Rows, options: Options, threads: int, advance: Callable[[int], o
         weights.append(part.weight)
         if classes is not None and part.losses is not None:
             np.add.at(classes.rows, part.labels, 1)
-            np.add.at(classes.hits, part.labels, part.hits)
+            np.add.at(classes.hits, part.labels[part.hits], 1)
             np.add.at(classes.loss, part.labels, part.losses)
         advance(block.stop - block.start)
     return Totals(counts, hits, _sum(losses), _sum(weights), classes)
@@ -173,12 +171,28 @@ def _read(rows: Rows, block: slice, options: Options) -> _Block:
     except (TypeError, ValueError) as error:
         raise _explained(error, rows, block, labels, options.ignore_index) from error
     valid = labels != options.ignore_index
-    hits = (_largest(logits) == labels)[valid]
-    kept = labels[valid].astype(np.intp)
+    classes = np.where(valid, labels, 0).astype(np.intp)
+    hits = _hits(logits, classes)[valid]
+    kept = classes[valid]
     weight = len(kept) if options.class_weight is None else options.class_weight[kept].sum()
     kept_losses = losses[valid].astype(np.float64) if options.per_class else None
     loss = losses if kept_losses is None else kept_losses.sum()
     return _Block(kept, hits, kept_losses, float(loss), float(weight))
+
+
+def _hits(logits: npt.NDArray[Any], labels: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    """Whether ``logits.argmax(axis=-1)`` is the label, for each row."""
+    if logits.shape[1] >= _SHORT_ROW:
+        return np.equal(_largest(logits), labels)
+    # For short rows argmax takes longer than the loss. With the classes along the first axis NumPy
+    # works on many rows at a time; argmax then decides ties and rows with NaN.
+    native = logits.dtype.newbyteorder("=")
+    columns = np.ascontiguousarray(logits.T, dtype=native)
+    largest = columns.max(axis=0)
+    hits: npt.NDArray[np.bool_] = columns[labels, np.arange(len(labels))] == largest
+    unclear = np.flatnonzero((columns == largest).sum(axis=0, dtype=np.uint8) != 1)
+    hits[unclear] = logits[unclear].argmax(axis=-1) == labels[unclear]
+    return hits
 
 
 def _largest(logits: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
@@ -189,16 +203,15 @@ def _largest(logits: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
         largest: npt.NDArray[np.intp] = logits.argmax(axis=-1)
         return largest
     # NumPy copies what is strided or byte-swapped; a piece of the classes is a small copy.
-    best = np.stack(
-        [
-            start + logits[:, start : start + width].argmax(axis=-1)
-            for start in range(0, classes, width)
-        ],
-        axis=-1,
-    )
-    winner = np.take_along_axis(logits, best, axis=-1).argmax(axis=-1)
-    largest = best[np.arange(rows), winner]
-    return largest
+    every = np.arange(rows)
+    best, top = np.zeros(rows, np.intp), logits[:, 0].copy()
+    for start in range(0, classes, width):
+        piece = logits[:, start : start + width]
+        at = piece.argmax(axis=-1)
+        values = piece[every, at]
+        better = ~((values <= top) | np.isnan(top))  # a NaN is larger than any number
+        best[better], top[better] = start + at[better], values[better]
+    return best
 
 
 def _explained(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 import fastce
 from fastce.cli import arguments as parse
-from fastce.cli.files import InputError, Source, open_array
+from fastce.cli.files import InputError, Source, check_labels, open_array
 from fastce.cli.report import Report
 
 _METHODS = ("log", "balanced", "inverse", "effective", "median")
@@ -44,10 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, report: Report) -> None:
     """Count, weigh, write, and print."""
     labels = open_array(arguments.labels, "labels", report)
-    if labels.array.dtype.kind not in "iu":
-        raise InputError(
-            f"{labels.name}: labels have dtype {labels.array.dtype}, expected an integer dtype"
-        )
+    check_labels(labels)
     given = {"beta": arguments.beta, "zero_weight": arguments.zero_weight}
     try:
         counts = _count(labels.array, arguments.classes, arguments.ignore_index, report)

@@ -56,6 +56,13 @@ def open_array(path: Path, role: str, report: Report, *, named: bool = False) ->
     raise InputError(f"{path}: expected a .npy or .npz file, found neither's first bytes")
 
 
+def check_labels(labels: Source) -> None:
+    """Refuse labels that are not integers."""
+    dtype = labels.array.dtype
+    if dtype.kind not in "iu":
+        raise InputError(f"{labels.name}: labels have dtype {dtype}, expected an integer dtype")
+
+
 def is_archive(path: Path) -> bool:
     """Whether the file is a ``.npz``, which can hold several arrays."""
     with _opened(path) as file:
