@@ -16,7 +16,8 @@ from .problem cimport BATCH, Batch, Problem, Tally, count_rows
 from .row cimport rows_of_block
 from .tile cimport SHORT, tile_bytes, tiles_of_block
 from .vector cimport (
-    BF16, F16, F32, F64, bfloat16, float16, lanes_of, real, sweep_bytes, copy_bytes, vec, write_through, writer,
+    BF16, F16, F32, F64, bfloat16, float16, copy_bytes, lanes_of, real,
+    spread_pattern, sweep_bytes, vec, write_through, writer,
 )
 
 cdef extern from *:
@@ -137,20 +138,24 @@ cdef Py_ssize_t kept_bytes(const Problem* p, real* like) noexcept nogil:
     return size if p.grad != NULL and size <= LONGEST_KEPT else 0
 
 
-cdef tuple softmax_blocks(const Problem* p, int num_threads, real* like):
+cdef tuple softmax_blocks(Problem* p, int num_threads, real* like):
     cdef Py_ssize_t rows = p.outer * p.inner, block = rows_per_block(p)
     cdef Py_ssize_t blocks = (rows + block - 1) // block, i
     cdef Py_ssize_t kept = kept_bytes(p, like), share = STAGE + max(2 * kept, tile_bytes())
+    cdef Py_ssize_t pattern = p.classes * sizeof(vec[real]) if p.grad != NULL and p.classes < SHORT else 0
     cdef Tally* tallies
     cdef char* scratch
     num_threads = <int> max(<Py_ssize_t> 1, min(<Py_ssize_t> num_threads, blocks))
-    cdef char* memory = <char*> malloc(num_threads * share + 64 + blocks * sizeof(Tally))
+    cdef char* memory = <char*> malloc(64 + num_threads * share + pattern + blocks * sizeof(Tally))
     if memory == NULL:
         raise MemoryError()
     scratch = memory + (64 - <uintptr_t> memory % 64)
-    tallies = <Tally*> (scratch + num_threads * share)
+    p.pattern = scratch + num_threads * share
+    tallies = <Tally*> (p.pattern + pattern)
     try:
         with nogil:
+            if pattern:
+                spread_pattern(<vec[real]*> p.pattern, p.classes)
             memset(tallies, 0, blocks * sizeof(Tally))
             for i in prange(blocks, schedule="dynamic", num_threads=num_threads, use_threads_if=num_threads > 1):
                 tallies[i].bad_row = -1

@@ -44,6 +44,7 @@ cdef struct Problem:
     double weight_sum  # the sum of class_weight, or classes
     double z_loss
     double scale  # what the gradient is multiplied by
+    const char* pattern  # to which row each lane of a tile belongs (shuffle.h)
 
 
 cdef struct Tally:

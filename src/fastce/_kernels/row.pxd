@@ -58,22 +58,16 @@ cdef inline double exp_of_one(double x) noexcept nogil:
 cdef inline vec[real] sweep_block(
     const real* x, Py_ssize_t n, Py_ssize_t label, vec[real] anchor, vec[real]* exps
 ) noexcept nogil:
-    """The lane sums of exp(x - anchor) of up to BLOCK_VECTORS vectors, the label's element left out.
-
-    The vector that holds the label is read from a patched copy: choosing an address costs nothing, a
-    branch that depends on the label would be mispredicted in every row.
-    """
-    cdef vec[real] e, total = vec[real](0.0)
-    cdef Py_ssize_t k, width = lanes_of(<vec[real]*> NULL), whole = n // width, special = -1
-    cdef real patch[64]
-    cdef const real* source
-    if 0 <= label < whole * width:
-        special = label // width
-        store(&patch[0], put(load(x + special * width), label - special * width, -INFINITY))
+    """The lane sums of exp(x - anchor) of up to BLOCK_VECTORS vectors, the label's element left out."""
+    cdef vec[real] v, e, total = vec[real](0.0)
+    cdef Py_ssize_t k, width = lanes_of(<vec[real]*> NULL), whole = n // width
+    cdef bint holds_label = 0 <= label < n
     for k in range(whole):
         prefetch_ahead(x + k * width)
-        source = <const real*> &patch[0] if k == special else x + k * width
-        e = exp(load(source) - anchor)
+        v = load(x + k * width)
+        if holds_label:
+            v = put(v, label - k * width, -INFINITY)
+        e = exp(v - anchor)
         if exps != NULL:
             exps[k] = e
         total = total + e

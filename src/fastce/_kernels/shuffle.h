@@ -105,11 +105,8 @@ template <class T> inline vec<T> row_sums(const vec<T>* exps, ptrdiff_t first, p
 // each of their lanes belongs; spread(v, pattern + k) is v's value for the row of every lane of vector k.
 template <class T> inline void spread_pattern(vec<T>* pattern, ptrdiff_t classes) {
     using index = typename vec<T>::mask;
-    for (ptrdiff_t k = 0; k < classes; ++k) {
-        index row;
-        for (int l = 0; l < vec<T>::lanes; ++l) row[l] = int((k * vec<T>::lanes + l) / classes);
-        memcpy(pattern + k, &row, sizeof row);
-    }
+    auto* row = reinterpret_cast<std::remove_reference_t<decltype(index{}[0])>*>(pattern);
+    for (ptrdiff_t k = 0; k < classes * vec<T>::lanes; ++k) row[k] = int(k / classes);
 }
 template <class T> FASTCE_INLINE vec<T> spread(vec<T> v, const vec<T>* pattern) {
     typename vec<T>::mask index;

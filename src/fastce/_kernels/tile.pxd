@@ -17,7 +17,7 @@ from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
     F64, advance, exp, finish, kLargestSum, kSmallestSum, lane, lanes_of, load,
     load_first, number, numbers, prefetch_ahead, real, room, row_sums, seek, set_lane, spread,
-    spread_pattern, store_doubles, store_first, store_lanes, vec, wide_sum, writer,
+    store_doubles, store_first, store_lanes, vec, wide_sum, writer,
 )
 
 cdef enum:
@@ -34,11 +34,10 @@ cdef struct Tile:
     char* exps
     char* beta
     char* packed
-    char* pattern
 
 
 cdef inline Py_ssize_t tile_bytes() noexcept nogil:
-    return (3 * TILE_LANES + SHORT * 8) * sizeof(double)
+    return 3 * TILE_LANES * sizeof(double)
 
 
 cdef inline Tile tile_in(char* scratch) noexcept nogil:
@@ -47,7 +46,6 @@ cdef inline Tile tile_in(char* scratch) noexcept nogil:
     tile.exps = scratch
     tile.beta = scratch + part
     tile.packed = scratch + 2 * part
-    tile.pattern = scratch + 3 * part
     return tile
 
 
@@ -155,7 +153,7 @@ cdef inline void find_gradient(
     """The gradient of a tile, n elements one after another."""
     cdef const vec[real]* exps = <const vec[real]*> tile.exps
     cdef const vec[real]* beta = <const vec[real]*> tile.beta
-    cdef const vec[real]* pattern = <const vec[real]*> tile.pattern
+    cdef const vec[real]* pattern = <const vec[real]*> p.pattern
     cdef vec[real] factors[BATCH_VECTORS]
     cdef vec[real] units[BATCH_VECTORS]
     cdef double unit[BATCH]
@@ -228,8 +226,6 @@ cdef inline void tiles_of_block(
     cdef const real* x
     cdef double anchor
     memset(&b, 0, sizeof(b))
-    if p.grad != NULL:
-        spread_pattern(<vec[real]*> tile.pattern, p.classes)
     b.first = begin
     while b.first < end:
         b.rows = min(tile_rows, end - b.first)
