@@ -119,6 +119,16 @@ def rows_of_every_kind(n_classes: int, dtype: np.dtype) -> tuple[Array, Array, l
     return np.array(logits)[order], np.array(labels)[order], [names[i] for i in order]
 
 
+def described(options: dict[str, object]) -> str:
+    """Return options in a line, arrays by their least and largest number."""
+    return ", ".join(
+        f"{name}={value.min():.3g}..{value.max():.3g}"
+        if isinstance(value, np.ndarray)
+        else f"{name}={value!r}"
+        for name, value in options.items()
+    )
+
+
 def layouts(array: Array) -> Iterator[tuple[str, Array]]:
     """Yield copies of an array, and views of copies, laid out in every way NumPy knows."""
     yield "contiguous", np.array(array, order="C")

@@ -71,7 +71,7 @@ def test_every_combination(n_classes, dtype, each_isa) -> None:
                 ),
             }
             for way, (loss, grad) in results.items():
-                what = f"{isa} {way} {options}"
+                what = f"{isa}, {way}, {cases.described(options)}"
                 assert_within(loss, true.loss, true.loss_tolerance, loss_dtype, what)
                 if grad is not None:
                     assert_within(grad, true.gradient, true.gradient_tolerance, dtype, what)
