@@ -12,6 +12,7 @@ from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
+from .column cimport column_bytes, columns_of_block
 from .problem cimport BATCH, Batch, Problem, Tally, count_rows
 from .row cimport rows_of_block
 from .tile cimport SHORT, tile_bytes, tiles_of_block
@@ -124,7 +125,9 @@ cdef void softmax_block(
 ) noexcept nogil:
     """One block of rows by the kernel that suits the shape."""
     cdef writer w = write_through(scratch, not p.streaming)
-    if p.classes < SHORT:
+    if p.inner > 1:
+        columns_of_block(p, begin, end, scratch + STAGE, &w, tally, like)
+    elif p.classes < SHORT:
         tiles_of_block(p, begin, end, scratch + STAGE, &w, tally, like)
     else:
         rows_of_block(p, begin, end, scratch + STAGE, kept, &w, tally, like)
@@ -141,8 +144,8 @@ cdef Py_ssize_t kept_bytes(const Problem* p, real* like) noexcept nogil:
 cdef tuple softmax_blocks(Problem* p, int num_threads, real* like):
     cdef Py_ssize_t rows = p.outer * p.inner, block = rows_per_block(p)
     cdef Py_ssize_t blocks = (rows + block - 1) // block, i
-    cdef Py_ssize_t kept = kept_bytes(p, like), share = STAGE + max(2 * kept, tile_bytes())
-    cdef Py_ssize_t pattern = p.classes * sizeof(vec[real]) if p.grad != NULL and p.classes < SHORT else 0
+    cdef Py_ssize_t kept = kept_bytes(p, like), share = STAGE + (column_bytes() if p.inner > 1 else max(2 * kept, tile_bytes()))
+    cdef Py_ssize_t pattern = p.classes * sizeof(vec[real]) if p.grad != NULL and p.inner == 1 and p.classes < SHORT else 0
     cdef Tally* tallies
     cdef char* scratch
     num_threads = <int> max(<Py_ssize_t> 1, min(<Py_ssize_t> num_threads, blocks))
@@ -200,6 +203,7 @@ def softmax_cross_entropy(
         p.labels, p.label_kind, p.label_stride = address(labels), label_kind, label_stride
     else:
         p.targets, p.target_kind = address(labels), label_kind
+        p.target_itemsize = 8 if label_kind == F64 else 4 if label_kind == F32 else 2
         p.target_outer_stride, p.target_class_stride = label_stride, class_label_stride
     if kind == F64:
         return softmax_blocks(&p, num_threads, <double*> NULL)

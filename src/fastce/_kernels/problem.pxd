@@ -36,6 +36,7 @@ cdef struct Problem:
     # … or probability labels, strides in bytes.
     const char* targets
     int target_kind
+    Py_ssize_t target_itemsize
     Py_ssize_t target_outer_stride, target_class_stride
     const double* class_weight  # one per class, or NULL
     const double* sample_weight  # one per row, or NULL

@@ -17,7 +17,7 @@ from .problem cimport BATCH, Batch, Problem, Tally, count_rows, is_smoothed
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
     advance, exp, finish, kLargestSum, kSmallestSum, lane, lane_max, lanes_of, load, load_first,
-    maximum, number, prefetch_ahead, put, put_doubles, real, room, seek, store, store_first, vec,
+    lost, maximum, number, prefetch_ahead, put, put_doubles, real, room, seek, store, store_first, vec,
     wide_sum, writer,
 )
 
@@ -87,13 +87,14 @@ cdef inline void write_block(
     """The gradient of the classes c … c + n - 1 of a row that has been swept."""
     cdef real* out = <real*> room(w[0])
     cdef vec[real] beta[BLOCK_VECTORS]
-    cdef vec[real] e, g, factor = vec[real](row.factor), share = vec[real](p.share * row.unit)
+    cdef vec[real] e, g, factor = vec[real](row.factor), low, share = vec[real](p.share * row.unit)
     cdef vec[real] unit = vec[real](row.unit), anchor = vec[real](row.anchor)
     cdef const real* x = (<const real*> row.logits) + c
     cdef Py_ssize_t k, width = lanes_of(<vec[real]*> NULL), whole = n // width
     cdef bint varies = beta_varies(p)
     cdef double at_label
     cdef const char* targets = row.targets
+    low = vec[real](lost(row.factor, <vec[real]*> NULL))
     if row.skipped:
         memset(out, 0, n * sizeof(real))
     else:
@@ -103,7 +104,7 @@ cdef inline void write_block(
             beta_of_classes(p, targets, c, n, beta)
         for k in range((n + width - 1) // width):
             e = exps[k] if exps != NULL else exp(load_first(x + k * width, n - k * width, -INFINITY) - anchor)
-            g = e * factor - (beta[k] * unit if varies else share)
+            g = e * factor + (e * low - (beta[k] * unit if varies else share))
             if k < whole:
                 store(out + k * width, g)
             else:

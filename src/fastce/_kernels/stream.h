@@ -26,11 +26,16 @@ FASTCE_INLINE writer write_through(char* stage, bool direct) {
 }
 
 // Ends the run: what is left in the stage goes out by ordinary stores.
-inline void finish(writer& w) {
+FASTCE_INLINE void flush(writer& w) {
     if (!w.direct && w.filled > w.before) {
         memcpy(w.out + w.before, w.stage + w.before, size_t(w.filled - w.before));
         w.filled = w.before = 0;
     }
+}
+
+// Ends all runs: what was written is there for other threads to see.
+inline void finish(writer& w) {
+    flush(w);
 #if defined(__SSE2__)
     if (!w.direct) _mm_sfence();
 #endif
@@ -41,7 +46,7 @@ inline void seek(writer& w, char* p) {
     if (w.direct) {
         w.out = p;
     } else if (p != w.out + w.filled) {
-        finish(w);
+        flush(w);
         w.before = w.filled = ptrdiff_t(reinterpret_cast<uintptr_t>(p) % kLine);
         w.out = p - w.before;
     }

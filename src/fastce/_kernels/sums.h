@@ -73,4 +73,46 @@ template <class T> struct wide_sum {
     FASTCE_INLINE double value() const { return lane_sum(parts); }
 };
 
+// p[0], p[1], … += v
+template <class T> FASTCE_INLINE void add_doubles(double* p, vec<T> v) {
+    double sum[vec<T>::lanes];
+    store_doubles(sum, v);
+    for (int k = 0; k < vec<T>::lanes; ++k) p[k] += sum[k];
+}
+
+// What x loses when it becomes a lane.
+template <class T> FASTCE_INLINE double lost(double x, const vec<T>*) { return x - double(lane_t<T>(x)); }
+
+// n doubles as lanes and what the lanes lost: high + low is x to twice the lanes' precision.
+template <class T> inline void split_doubles(const double* x, ptrdiff_t n, vec<T>* high, vec<T>* low) {
+    for (ptrdiff_t k = 0; k < n; ++k) {
+        lane_t<T> near = lane_t<T>(x[k]);
+        lanes(high)[k] = near;
+        lanes(low)[k] = lane_t<T>(x[k] - double(near));
+    }
+}
+
+// One running sum in double for every lane.
+template <class T> struct wide_lanes {
+    static constexpr int count = int(sizeof(double) / sizeof(lane_t<T>));
+    vec<double> parts[count];
+
+    FASTCE_INLINE void clear() {
+        for (auto& part : parts) part = vec<double>(0.0);
+    }
+    // Adds a * b, multiplied in double; a term whose factor a is 0 is 0.
+    FASTCE_INLINE void add_product(vec<T> a, vec<T> b) {
+        b = select<T>(a.v == 0, vec<T>(0.0), b);
+        if constexpr (count == 1) {
+            parts[0] = parts[0] + vec<double>(a.v) * vec<double>(b.v);
+        } else {
+            parts[0] = parts[0] + widened<0>(a.v) * widened<0>(b.v);
+            parts[1] = parts[1] + widened<1>(a.v) * widened<1>(b.v);
+        }
+    }
+    FASTCE_INLINE void store(double* p) const {
+        for (int k = 0; k < count; ++k) fastce::store(p + k * vec<double>::lanes, parts[k]);
+    }
+};
+
 }  // namespace fastce

@@ -16,8 +16,8 @@ from .row cimport choose_anchor, row_max
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
     F64, advance, exp, finish, kLargestSum, kSmallestSum, lane, lanes_of, load,
-    load_first, number, numbers, prefetch_ahead, real, room, row_sums, seek, set_lane, spread,
-    store_doubles, store_first, store_lanes, vec, wide_sum, writer,
+    load_first, number, numbers, prefetch_ahead, real, room, row_sums, seek, set_lane, split_doubles,
+    spread, store_doubles, store_first, store_lanes, vec, wide_sum, writer,
 )
 
 cdef enum:
@@ -155,6 +155,7 @@ cdef inline void find_gradient(
     cdef const vec[real]* beta = <const vec[real]*> tile.beta
     cdef const vec[real]* pattern = <const vec[real]*> p.pattern
     cdef vec[real] factors[BATCH_VECTORS]
+    cdef vec[real] lows[BATCH_VECTORS]
     cdef vec[real] units[BATCH_VECTORS]
     cdef double unit[BATCH]
     cdef vec[real] g, share = vec[real](p.share)
@@ -163,11 +164,11 @@ cdef inline void find_gradient(
     cdef double value
     for i in range(b.rows):
         unit[i] = b.weight[i] * p.scale if b.weight[i] != 0 else 0
-    numbers(<const char*> b.factor, F64, b.rows, &factors[0])
+    split_doubles(b.factor, b.rows, &factors[0], &lows[0])
     numbers(<const char*> unit, F64, b.rows, &units[0])
     t = k = 0
     for i in range((n + width - 1) // width):
-        g = exps[i] * spread(factors[t], pattern + k)
+        g = exps[i] * spread(lows[t], pattern + k) + exps[i] * spread(factors[t], pattern + k)
         if smoothed:
             g = g - (beta[i] if varies else share) * spread(units[t], pattern + k)
         store_first(out + i * width, g, n - i * width)

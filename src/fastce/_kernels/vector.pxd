@@ -48,6 +48,10 @@ cdef extern from "<exp_log.h>" namespace "fastce" nogil:
     vec[double] where_zero(vec[double], vec[double], vec[double])
     vec[double] where_below(vec[double], double, vec[double], vec[double])
     void prefetch_ahead(const void*)
+    void prefetch_run(const void*, Py_ssize_t)
+    double lost[T](double, const vec[T]*)
+    void split_doubles[T](const double*, Py_ssize_t, vec[T]*, vec[T]*)
+    void add_doubles[T](double*, vec[T])
 
 cdef extern from "<shuffle.h>" namespace "fastce" nogil:
     vec[T] row_sums[T](const vec[T]*, Py_ssize_t, Py_ssize_t)
@@ -60,6 +64,10 @@ cdef extern from "<sums.h>" namespace "fastce" nogil:
         void add(vec[T])
         void add_product(vec[T], vec[T])
         double value()
+    cdef cppclass wide_lanes[T]:
+        void clear()
+        void add_product(vec[T], vec[T])
+        void store(double*)
     double lane_sum[T](vec[T])
     double lane_max[T](vec[T])
 
