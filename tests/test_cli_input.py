@@ -21,6 +21,7 @@ def small_blocks(monkeypatch):
     """Blocks of few rows, so that small files have many; one row can be more than a block."""
     monkeypatch.setattr(blocks, "_BLOCK_BYTES", 100)
     monkeypatch.setattr(blocks, "_PAGE_BYTES", 32)
+    monkeypatch.setattr(blocks, "_BLOCKS_AT_A_TIME", 2)
 
 
 @pytest.fixture

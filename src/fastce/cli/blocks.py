@@ -2,8 +2,9 @@
 
 Design: a block is small enough to stay in a core's cache, because it is read twice, once for the
 loss and once for the largest class. Blocks are fixed by the shape of the logits and combined in
-their order, so the result does not depend on the number of threads. Threads take whole blocks;
-NumPy and the kernels release the GIL, so both readings run in parallel.
+their order, so the result does not depend on the number of threads. Threads take whole blocks,
+several at a time because handing over takes as long as reading one; NumPy and the kernels release
+the GIL, so both readings run in parallel.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -20,7 +22,9 @@ import numpy.typing as npt
 import fastce
 from fastce.cli.files import InputError, Source, check_labels
 
-_BLOCK_BYTES = 1 << 20  # half of the second-level cache of a common core
+_BLOCK_BYTES = 1 << 21  # the second-level cache of a common core
+_BLOCK_ROWS = 1 << 15  # arrays with an element for each row want to stay there too
+_BLOCKS_AT_A_TIME = 8
 _PAGE_BYTES = 4096
 _SHORT_ROW = 64  # classes; below, NumPy's argmax does not use whole vectors
 
@@ -52,15 +56,16 @@ class Rows:
         self.classes = int(values.shape[-1])
         self.logits = values.reshape(self.count, self.classes)
         self.names = logits.name, labels.name
-        self._height = max(1, _BLOCK_BYTES // max(1, values.itemsize * self.classes))
+        height = max(1, _BLOCK_BYTES // max(1, values.itemsize * self.classes))
         if self._reversed:
             # A page holds many rows of one class; take them all while the page is there.
-            self._height = max(self._height, _PAGE_BYTES // max(1, values.itemsize))
+            height = max(height, _PAGE_BYTES // max(1, values.itemsize))
+        self._height = min(height, _BLOCK_ROWS)
 
     @property
-    def block_count(self) -> int:
-        """Number of blocks, at least 1."""
-        return max(1, -(-self.count // self._height))
+    def most_threads(self) -> int:
+        """Number of threads that all have something to do, at least 1."""
+        return max(1, -(-self.count // (self._height * _BLOCKS_AT_A_TIME)))
 
     def blocks(self) -> Iterator[slice]:
         """Rows that are read together; one empty block when there are no rows."""
@@ -119,20 +124,29 @@ class Totals(NamedTuple):
     classes: ClassTotals | None
 
 
-class _Block(NamedTuple):
-    """What a block contributes; the arrays have an element for each row that is not ignored."""
+class _ByClass(NamedTuple):
+    """Sums by class: arrays of one length, `of` the classes they are for, in any order."""
 
-    labels: npt.NDArray[np.intp]
-    hits: npt.NDArray[np.bool_]
-    losses: npt.NDArray[Any] | None  # where they are wanted for the classes
+    of: npt.NDArray[np.intp]
+    rows: npt.NDArray[np.int64]
+    hits: npt.NDArray[np.int64]
+    loss: npt.NDArray[np.float64]
+
+
+class _Block(NamedTuple):
+    """What a block contributes."""
+
+    rows: int
+    hits: int
     loss: float
     weight: float
+    classes: _ByClass | None
 
 
 def total(rows: Rows, options: Options, threads: int, advance: Callable[[int], object]) -> Totals:
     """Read all rows and add up what they contribute; `advance` is told of rows done."""
     counts = hits = 0
-    # Exact sums of the blocks' sums: 16 bytes for every megabyte read.
+    # Exact sums of the blocks' sums: 16 bytes for each block.
     losses, weights = array("d"), array("d")
     classes = None
     if options.per_class:
@@ -143,14 +157,14 @@ def total(rows: Rows, options: Options, threads: int, advance: Callable[[int], o
         return _read(rows, block, options)
 
     for block, part in zip(rows.blocks(), _in_order(read, rows.blocks(), threads), strict=True):
-        counts += len(part.labels)
-        hits += int(np.count_nonzero(part.hits))
+        counts += part.rows
+        hits += part.hits
         losses.append(part.loss)
         weights.append(part.weight)
-        if classes is not None and part.losses is not None:
-            np.add.at(classes.rows, part.labels, 1)
-            np.add.at(classes.hits, part.labels[part.hits], 1)
-            np.add.at(classes.loss, part.labels, part.losses)
+        if classes is not None and part.classes is not None:
+            of, *sums = part.classes
+            for whole, of_part in zip(classes, sums, strict=True):
+                np.add.at(whole, of, of_part)
         advance(block.stop - block.start)
     return Totals(counts, hits, _sum(losses), _sum(weights), classes)
 
@@ -175,9 +189,28 @@ def _read(rows: Rows, block: slice, options: Options) -> _Block:
     hits = _hits(logits, classes)[valid]
     kept = classes[valid]
     weight = len(kept) if options.class_weight is None else options.class_weight[kept].sum()
-    kept_losses = losses[valid].astype(np.float64) if options.per_class else None
-    loss = losses if kept_losses is None else kept_losses.sum()
-    return _Block(kept, hits, kept_losses, float(loss), float(weight))
+    by_class = None
+    if options.per_class:
+        by_class = _by_class(kept, hits, losses[valid].astype(np.float64), rows.classes)
+        losses = losses.sum(dtype=np.float64)
+    return _Block(len(kept), int(np.count_nonzero(hits)), float(losses), float(weight), by_class)
+
+
+def _by_class(
+    labels: npt.NDArray[np.intp],
+    hits: npt.NDArray[np.bool_],
+    losses: npt.NDArray[np.float64],
+    classes: int,
+) -> _ByClass:
+    """Add up by class, unless there are more classes than rows."""
+    if classes > len(labels):
+        return _ByClass(labels, np.ones_like(labels), hits.astype(np.int64), losses)
+    return _ByClass(
+        np.arange(classes),
+        np.bincount(labels, minlength=classes),
+        np.bincount(labels[hits], minlength=classes),
+        np.bincount(labels, losses, minlength=classes).astype(np.float64, copy=False),
+    )
 
 
 def _hits(logits: npt.NDArray[Any], labels: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
@@ -238,15 +271,19 @@ def _in_order(
         return
     from concurrent.futures import Future, ThreadPoolExecutor
 
+    def read_all(several: list[_Item]) -> list[_Result]:
+        return [read(item) for item in several]
+
+    left = iter(items)
     pool = ThreadPoolExecutor(threads)
-    waiting: deque[Future[_Result]] = deque()
+    waiting: deque[Future[list[_Result]]] = deque()
     try:
-        for item in items:
-            waiting.append(pool.submit(read, item))
+        while several := list(islice(left, _BLOCKS_AT_A_TIME)):
+            waiting.append(pool.submit(read_all, several))
             if len(waiting) > 2 * threads:
-                yield waiting.popleft().result()
+                yield from waiting.popleft().result()
         while waiting:
-            yield waiting.popleft().result()
+            yield from waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 

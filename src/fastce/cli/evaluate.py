@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         weights, arguments.label_smoothing, arguments.ignore_index, arguments.per_class
     )
     config = fastce.show_config(mode="dict")
-    threads = min(arguments.threads or config["threads"], rows.block_count, _MOST_THREADS)
+    threads = min(arguments.threads or config["threads"], rows.most_threads, _MOST_THREADS)
 
     with report.progress("evaluating", rows.count) as advance:
         begun = time.perf_counter()
