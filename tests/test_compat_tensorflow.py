@@ -202,6 +202,12 @@ def test_a_missing_argument_is_named(name: str) -> None:
             function_named(name)(**arguments | {missing: None})
 
 
+@pytest.mark.parametrize("name", CALLS)
+def test_weights_of_none_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="weights is None"):
+        function_named(name)(**CALLS[name], weights=None)
+
+
 @pytest.mark.parametrize("name", [name for name in INDEX["signatures"] if "sparse" not in name])
 def test_labels_of_another_shape_are_refused(name: str) -> None:
     labels, logits = list(inspect.signature(function_named(name)).parameters)[:2]
