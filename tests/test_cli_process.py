@@ -85,7 +85,7 @@ def measured(folder, *arguments, **options):
         ((4, 125_000_000), "<f4", "C", ()),
         ((1, 2_000_000, 250), "<f4", "F", ()),
         ((1000, 500_000), "<f4", "F", ()),
-        ((1000, 250_000), ">f8", "C", ()),
+        ((10_000_000, 25), ">f8", "C", ("--threads", "16")),
     ],
     ids=["rows", "classes", "large rows", "Fortran", "Fortran, many classes", "big-endian"],
 )

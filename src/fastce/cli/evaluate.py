@@ -18,7 +18,7 @@ from fastce.cli.files import InputError, Source, is_archive, open_array
 from fastce.cli.report import Report, cell_text
 
 _SAMPLE = Path(__file__).parents[1] / "data"
-_MOST_THREADS = 32  # more would wait for the interpreter, which hands out the blocks
+_MOST_THREADS = 16  # more would wait for the interpreter, and each takes a few megabytes
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
