@@ -10,7 +10,7 @@ import numpy as np
 
 from fastce._arrays import Array, is_bfloat16
 
-BLOCK_ELEMENTS = 1 << 18  # about a megabyte: it stays in the second-level cache
+BLOCK_ELEMENTS = 1 << 15  # it stays in the second-level cache
 
 Index = tuple[int | slice, ...]
 
@@ -32,7 +32,7 @@ def row_blocks(rows: tuple[int, ...], classes: int) -> Iterator[Index]:
 
 
 def native_rows(x: Array, index: Index, width: int) -> Array:
-    """Return the block of an array whose last axis is the class axis, as contiguous native [rows, width]."""
+    """Return the block of an array whose last axis is the class axis, copied to contiguous native [rows, width]."""
     block = x[index]
     dtype: np.dtype[Any] = x.dtype if is_bfloat16(x.dtype) else x.dtype.newbyteorder("=")
-    return np.ascontiguousarray(block, dtype=dtype).reshape(-1, width)
+    return np.array(block, dtype=dtype, order="C").reshape(-1, width)

@@ -70,6 +70,6 @@ def mean(total: float, d: float) -> float:
     return total / d if d else math.nan
 
 
-def gradient_scale(reduction: str, d: float) -> float:
-    """Return what row gradients are multiplied by. Without weight there are no rows to scale."""
-    return 1.0 if reduction != "mean" else (1.0 / d if d else math.nan)
+def gradient_divisor(reduction: str, d: float) -> float:
+    """Return what row gradients are divided by."""
+    return d if reduction == "mean" else 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ class Options(NamedTuple):
     label_smoothing: float
     z_loss: float
     ignore_index: int
-    scale: float
+    divisor: float
     streaming: bool
     num_threads: int
 
@@ -43,15 +44,18 @@ def _has_probabilities(label_kind: int) -> bool:
 
 def _call(rows: Rows, w: Walk, labels: tuple[Array, int, int], grad: Walk | None, o: Options) -> Tally:
     y, step, class_step = labels
-    weight_sum = float(w.classes) if o.class_weight is None else float(o.class_weight.sum())
+    weight_sum = float(w.classes) if o.class_weight is None else math.fsum(o.class_weight)
+    smoothing = None
+    if o.class_weight is not None and o.label_smoothing:
+        smoothing = o.class_weight * (o.label_smoothing / w.classes)
     return Tally(
         *_kernels.active.softmax_cross_entropy(
             raw(rows.logits), rows.kind, *w,
             raw(y), rows.label_kind, step, class_step, o.ignore_index,
-            o.class_weight, rows.sample_weight, o.label_smoothing, weight_sum, o.z_loss,
+            o.class_weight, smoothing, rows.sample_weight, o.label_smoothing, weight_sum, o.z_loss,
             None if rows.grad is None else raw(rows.grad),
             0 if grad is None else grad.outer_stride, 0 if grad is None else grad.class_stride,
-            o.streaming, o.scale, rows.losses, o.num_threads,
+            o.streaming, o.divisor, rows.losses, o.num_threads,
         )
     )  # fmt: skip
 

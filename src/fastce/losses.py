@@ -58,12 +58,17 @@ def _labels(labels: object, x: Array, axis: int) -> tuple[Array, int]:
     return _arrays.as_labels(labels if y.size == 0 else y, rows, axis)
 
 
-def _refuse_label(y: Array, row: int, classes: int, axis: int) -> None:
-    at = np.unravel_index(row, y.shape)
-    place = f"[{', '.join(str(int(k)) for k in at)}]" if at else ""
-    raise ValueError(
-        f"labels{place} is {y[at]}, but logits have {classes} classes (axis {axis}) and it is not ignore_index"
-    )
+def _refuse_label(y: Array, near: int, classes: int, axis: int, ignore_index: int) -> None:
+    """Name the first label from row `near` on that is no class."""
+    for row in range(near, y.size):
+        label = int(y.flat[row])
+        if not 0 <= label < classes and label != ignore_index:
+            at = np.unravel_index(row, y.shape)
+            place = f"[{', '.join(str(int(k)) for k in at)}]" if at else ""
+            raise ValueError(
+                f"labels{place} is {label}, but logits have {classes} classes (axis {axis}) "
+                f"and ignore_index is {ignore_index}"
+            )
 
 
 @overload
@@ -199,15 +204,15 @@ def softmax_cross_entropy(
     if grad is not None and (grad_out is not None or _reduction.needs_labels(reduction, normalizer)):
         counted = _softmax.count(rows, classes, options)
         if counted.bad_row >= 0:
-            _refuse_label(y, counted.bad_row, classes, axis)
+            _refuse_label(y, counted.bad_row, classes, axis, options.ignore_index)
         d = _reduction.denominator(normalizer, y.size if label_kind < 8 else y.size // classes, counted)
-        options = options._replace(scale=_reduction.gradient_scale(reduction, d))
+        options = options._replace(divisor=_reduction.gradient_divisor(reduction, d))
     elif grad is not None and reduction == "mean":
         d = _reduction.denominator(normalizer, math.prod(shape), _reduction.Tally())
-        options = options._replace(scale=_reduction.gradient_scale(reduction, d))
+        options = options._replace(divisor=_reduction.gradient_divisor(reduction, d))
     tally = _softmax.run(rows, options) if x.size else _reduction.Tally()
     if tally.bad_row >= 0:
-        _refuse_label(y, tally.bad_row, classes, axis)
+        _refuse_label(y, tally.bad_row, classes, axis, options.ignore_index)
     loss: Loss
     if losses is not None:
         loss = losses

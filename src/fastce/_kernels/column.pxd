@@ -11,17 +11,17 @@ from libc.string cimport memset
 
 from .ends cimport WIDTH, end_batch, find_factors
 from .problem cimport BATCH, Batch, Problem, Tally, count_rows, is_smoothed
-from .row cimport choose_anchor
+from .row cimport anchor_at, choose_anchor
+from .tile cimport unscale_factors
 from .vector cimport (
-    F64, add_doubles, advance, exp, finish, kLargestSum, kSmallestSum, lane, lanes_of, load,
-    load_first, maximum, number, numbers, prefetch_run, real, room, seek, set_lane, split_doubles,
+    F64, advance, finish, kExpScale, kLargestSum, kSmallestSum, lane, lanes_of, load,
+    load_first, maximum, number, numbers, prefetch_run, real, room, scaled_exp, seek, set_lane, split_doubles,
     store_doubles, store_first, vec, wide_lanes, writer,
 )
 
 cdef enum:
     CHUNK = 256  # classes whose exponentials are kept
     BATCH_VECTORS = 32  # of at least two lanes
-    RUN = 32  # classes that are summed before the sum is widened
 
 
 cdef struct Columns:
@@ -57,12 +57,12 @@ cdef inline void take_column_exps(
         prefetch_run(x + BATCH, BATCH * sizeof(real))
         if b.rows == BATCH:
             for v in range(vectors):
-                exps[k * vectors + v] = exp(load(x + v * width) - anchor[v])
+                exps[k * vectors + v] = scaled_exp(load(x + v * width) - anchor[v])
         else:
             for v in range(vectors):
                 exps[k * vectors + v] = vec[real](0.0)
                 if v * width < b.rows:
-                    exps[k * vectors + v] = exp(
+                    exps[k * vectors + v] = scaled_exp(
                         load_first(x + v * width, b.rows - v * width, -INFINITY) - anchor[v]
                     )
 
@@ -77,22 +77,23 @@ cdef inline void take_labels_out(
     for i in range(b.rows):
         if c <= b.label[i] < c + count:
             at = (b.label[i] - c) * BATCH + i
-            b.own[i] = lane(exps, at)
+            b.own[i] = lane(exps, at) / kExpScale
             b.own_logit[i] = number(x + b.label[i] * p.class_stride + i) - b.anchor[i]
             set_lane(exps, at, 0)
 
 
-cdef inline void sum_columns(const Columns* t, Batch* b, Py_ssize_t count, real* like) noexcept nogil:
+cdef inline void sum_columns(const Columns* t, wide_lanes[real]* sums, Py_ssize_t count) noexcept nogil:
     """Adds the kept exponentials to the rows' sums."""
-    cdef const vec[real]* exps = <const vec[real]*> t.exps
-    cdef vec[real] sum
-    cdef Py_ssize_t k, begin, v, width = lanes_of(exps), vectors = BATCH // width
-    for v in range(vectors):
-        for begin from 0 <= begin < count by RUN:
-            sum = vec[real](0.0)
-            for k in range(begin, min(begin + RUN, count)):
-                sum = sum + exps[k * vectors + v]
-            add_doubles(b.rest + v * width, sum)
+    cdef const vec[real]* e = <const vec[real]*> t.exps
+    cdef Py_ssize_t k, v, vectors = BATCH // lanes_of(e)
+    for k in range(0, count - 3, 4):
+        for v in range(vectors):
+            sums[v].add((e[v] + e[v + vectors]) + (e[v + 2 * vectors] + e[v + 3 * vectors]))
+        e += 4 * vectors
+    for k in range(count // 4 * 4, count):
+        for v in range(vectors):
+            sums[v].add(e[v])
+        e += vectors
 
 
 cdef inline void column_beta(
@@ -115,7 +116,7 @@ cdef inline void column_beta(
 cdef inline void sum_column_products(
     const Problem* p, const Columns* t, Batch* b, real* like
 ) noexcept nogil:
-    """The sums of beta and of beta x of every row."""
+    """The sums of beta and of beta (x - top) of every row."""
     cdef vec[real] beta[BATCH_VECTORS]
     cdef wide_lanes[real] dot[BATCH_VECTORS]
     cdef wide_lanes[real] sum[BATCH_VECTORS]
@@ -129,8 +130,10 @@ cdef inline void sum_column_products(
         column_beta(p, t, b, c, &beta[0])
         for v in range(vectors):
             if v * width < b.rows:
-                dot[v].add_product(beta[v], load_first(x + v * width, b.rows - v * width, 0))
-                sum[v].add_product(vec[real](1.0), beta[v])
+                dot[v].add_product(
+                    beta[v], load_first(x + v * width, b.rows - v * width, 0), b.top + v * width
+                )
+                sum[v].add(beta[v])
     for v in range(vectors):
         dot[v].store(b.dot + v * width)
         sum[v].store(b.beta_sum + v * width)
@@ -140,17 +143,23 @@ cdef inline bint sum_tile_of_columns(
     const Problem* p, const Columns* t, Batch* b, real* like
 ) noexcept nogil:
     """Fills the batch's sums from the anchors it has; False if a sum is out of range."""
-    cdef Py_ssize_t c, i, count
+    cdef wide_lanes[real] sums[BATCH_VECTORS]
+    cdef Py_ssize_t c, i, v, count
     cdef bint good = True
     cdef double total
+    for v in range(BATCH // lanes_of(<vec[real]*> NULL)):
+        sums[v].clear()
     for i in range(BATCH):
-        b.rest[i] = b.own[i] = b.own_logit[i] = 0
+        b.own[i] = b.own_logit[i] = 0
     for c from 0 <= c < p.classes by CHUNK:
         count = min(CHUNK, p.classes - c)
         take_column_exps(p, t, b, c, count, like)
         take_labels_out(p, t, b, c, count, like)
-        sum_columns(t, b, count, like)
+        sum_columns(t, &sums[0], count)
+    for v in range(BATCH // lanes_of(<vec[real]*> NULL)):
+        sums[v].store(b.rest + v * lanes_of(<vec[real]*> NULL))
     for i in range(BATCH):
+        b.rest[i] /= kExpScale
         if b.weight[i] == 0:
             b.rest[i] = b.own_logit[i] = 0
             b.own[i] = 1
@@ -165,18 +174,17 @@ cdef inline void choose_anchors(
     """One anchor for all rows from their first classes, or exactly each row's own."""
     cdef const real* x
     cdef vec[real] top
-    cdef double[BATCH] tops
     cdef Py_ssize_t c, i, v, width = lanes_of(&top)
     for i in range(BATCH):
-        tops[i] = -INFINITY
+        b.top[i] = -INFINITY
     for v from 0 <= v < b.rows by width:
         top = vec[real](-INFINITY)
         for c in range(classes):
             x = (<const real*> t.logits) + c * p.class_stride + v
             top = maximum(load_first(x, b.rows - v, -INFINITY), top)
-        store_doubles(tops + v, top)
+        store_doubles(b.top + v, top)
     for i in range(BATCH):
-        b.anchor[i] = tops[i] if exact and tops[i] == INFINITY else choose_anchor(tops[i if exact else 0])
+        b.anchor[i] = anchor_at(b.top[i]) if exact else choose_anchor(b.top[0])
 
 
 cdef inline void find_column_gradient(
@@ -189,20 +197,18 @@ cdef inline void find_column_gradient(
     cdef vec[real] low[BATCH_VECTORS]
     cdef vec[real] unit[BATCH_VECTORS]
     cdef vec[real] g
-    cdef double[BATCH] units
     cdef Py_ssize_t at, i, k, v, width = lanes_of(exps), vectors = BATCH // width
     cdef bint smoothed = is_smoothed(p)
-    for i in range(BATCH):
-        units[i] = b.weight[i] * p.scale if b.weight[i] != 0 else 0
-    split_doubles(b.factor, BATCH, &factor[0], &low[0])
-    numbers(<const char*> units, F64, BATCH, &unit[0])
+    split_doubles(b.factor, b.factor_rest, BATCH, &factor[0], &low[0])
+    numbers(<const char*> b.unit, F64, BATCH, &unit[0])
     for k in range(count):
         if smoothed:
             column_beta(p, t, b, c + k, &beta[0])
         for v in range(vectors):
-            g = exps[k * vectors + v] * low[v] + exps[k * vectors + v] * factor[v]
+            g = exps[k * vectors + v] * low[v]
             if smoothed:
                 g = g - beta[v] * unit[v]
+            g = exps[k * vectors + v] * factor[v] + g
             exps[k * vectors + v] = g
     for i in range(b.rows):
         if b.weight[i] == 0:
@@ -210,7 +216,7 @@ cdef inline void find_column_gradient(
                 set_lane(exps, k * BATCH + i, 0)
         elif c <= b.label[i] < c + count:
             at = (b.label[i] - c) * BATCH + i
-            set_lane(exps, at, b.at_label[i] - p.share * class_weight_of(p, b.label[i]) * units[i])
+            set_lane(exps, at, b.at_label[i] - p.share * class_weight_of(p, b.label[i]) * b.unit[i])
 
 
 cdef inline double class_weight_of(const Problem* p, Py_ssize_t c) noexcept nogil:
@@ -238,6 +244,7 @@ cdef inline void gradient_of_columns(
     cdef Py_ssize_t c, count, i
     for i from 0 <= i < b.rows by WIDTH:
         find_factors(p, b, i)
+    unscale_factors(b)
     for c from 0 <= c < p.classes by CHUNK:
         count = min(CHUNK, p.classes - c)
         if p.classes > CHUNK:
@@ -274,7 +281,7 @@ cdef inline void columns_of_block(
         t = columns_at(p, b.first, scratch, like)
         count_rows(p, &b, tally)
         choose_anchors(p, &t, &b, min(p.classes, 4), False, like)
-        if not sum_tile_of_columns(p, &t, &b, like):
+        if is_smoothed(p) or not sum_tile_of_columns(p, &t, &b, like):
             choose_anchors(p, &t, &b, p.classes, True, like)
             sum_tile_of_columns(p, &t, &b, like)
         if is_smoothed(p):

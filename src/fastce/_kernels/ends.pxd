@@ -5,9 +5,10 @@ lse - x_y = log1p(rest / own) loses no digit for a clear winner (rest << own) an
 1 - p_y = rest / (rest + own) needs no subtraction.
 """
 
-from .problem cimport BATCH, Batch, Problem, Tally, is_smoothed
+from .problem cimport Batch, Problem, Tally, add_exactly, is_smoothed
 from .vector cimport (
-    doubles, lane_sum, log, log_corrected, put_doubles, real, set_lane, vec, where_below, where_zero,
+    doubles, exp, lane_sum, log, log_corrected, multiply_subtract, put_doubles, real,
+    set_lane, vec, where_below, where_zero,
 )
 
 cdef enum:
@@ -21,12 +22,18 @@ cdef inline vec[double] logsumexp(Batch* b, Py_ssize_t i) noexcept nogil:
 cdef inline void find_factors(const Problem* p, Batch* b, Py_ssize_t i) noexcept nogil:
     """The gradient's coefficients of the rows from i on, as many as a vector holds."""
     cdef vec[double] rest = doubles(b.rest + i), own = doubles(b.own + i), kappa = doubles(b.kappa + i)
-    cdef vec[double] beyond = doubles(b.beta_sum + i)
-    cdef vec[double] unit = doubles(b.weight + i) * vec[double](p.scale) / (rest + own)
+    cdef vec[double] beyond = doubles(b.beta_sum + i), unit = doubles(b.weight + i) / vec[double](p.divisor)
+    cdef vec[double] total = rest + own
+    cdef vec[double] alpha, factor, lacking
     if p.z_loss != 0:
         beyond = beyond + vec[double](2 * p.z_loss) * logsumexp(b, i)
-    put_doubles(b.factor + i, (kappa + beyond) * unit)
-    put_doubles(b.at_label + i, (beyond * own - kappa * rest) * unit)
+    alpha = (kappa + beyond) * unit
+    factor = alpha / total
+    lacking = multiply_subtract(kappa + beyond, unit, alpha) - multiply_subtract(factor, total, alpha)
+    put_doubles(b.unit + i, unit)
+    put_doubles(b.factor + i, factor)
+    put_doubles(b.factor_rest + i, lacking / total)
+    put_doubles(b.at_label + i, (beyond * own - kappa * rest) * (unit / total))
 
 
 cdef inline void find_losses(const Problem* p, Batch* b, Py_ssize_t i) noexcept nogil:
@@ -35,7 +42,7 @@ cdef inline void find_losses(const Problem* p, Batch* b, Py_ssize_t i) noexcept 
     cdef vec[double] zero = vec[double](0.0), one = vec[double](1.0)
     cdef vec[double] ratio = rest / own, kappa = doubles(b.kappa + i), beta_sum = doubles(b.beta_sum + i)
     cdef vec[double] u = ratio + one
-    cdef vec[double] loss, lse
+    cdef vec[double] loss, lse, above
     # A label so unlikely that its exponential may have faded: log(rest) - (x_y - anchor) instead.
     loss = log_corrected(
         where_below(own, 1e-30, rest + own, u),
@@ -43,9 +50,10 @@ cdef inline void find_losses(const Problem* p, Batch* b, Py_ssize_t i) noexcept 
     ) - where_below(own, 1e-30, doubles(b.own_logit + i), zero)
     loss = where_zero(kappa, zero, kappa * loss)
     if is_smoothed(p) or p.z_loss != 0:
-        lse = logsumexp(b, i)
-        loss = loss + where_zero(beta_sum, zero, beta_sum * lse - doubles(b.dot + i))
+        above = log((rest + own) * exp(doubles(b.anchor + i) - doubles(b.top + i)))  # lse - top
+        loss = loss + where_zero(beta_sum, zero, beta_sum * above - doubles(b.dot + i))
         if p.z_loss != 0:
+            lse = logsumexp(b, i)
             loss = loss + vec[double](p.z_loss) * lse * lse
     put_doubles(b.loss + i, where_zero(weight, zero, loss * weight))
 
@@ -57,7 +65,7 @@ cdef inline void end_batch(const Problem* p, Batch* b, Tally* tally, real* like)
     for i from 0 <= i < b.rows by WIDTH:
         find_losses(p, b, i)
         total = total + doubles(b.loss + i)
-    tally.loss += lane_sum(total)
+    add_exactly(&tally.loss, &tally.loss_lost, lane_sum(total))
     if p.losses != NULL:
         for i in range(b.rows):
             set_lane(<vec[real]*> p.losses, b.first + i, b.loss[i])

@@ -1,8 +1,8 @@
 // exp, log and log1p of one vector.
 //
 //   function       lanes     largest error      range in which it holds
-//   exp            float     0.9 ulp            x > -87: below, results fade to 0 (never negative, never NaN)
-//   exp            double    1.2 ulp            x > -708: likewise
+//   exp            float     0.9 ulp            normal results; smaller ones are 0
+//   exp            double    1.2 ulp            likewise
 //   log            float     0.9 ulp            normal numbers; 0 -> -inf, inf -> inf, NaN -> NaN
 //   log            double    1.0 ulp            likewise
 //   log1p          both      1.0 / 1.2 ulp      x >= 0
@@ -15,18 +15,22 @@
 
 namespace fastce {
 
+// Kernels keep exponentials times 2^24 (power of two: nothing rounds), so that what fades to 0 is below
+// the smallest normal number even after the division by a sum within the bounds.
+constexpr double kExpScale = 0x1p24;
+
 // A sum of exponentials outside these bounds was taken from an anchor too far from the maximum.
-constexpr double kLargestSum = 0x1p92, kSmallestSum = 0x1p-24;
+constexpr double kLargestSum = 0x1p50, kSmallestSum = 0x1p-24;
 
 template <class lane> struct bits_of;
 template <> struct bits_of<float> {
     static constexpr float rounder = 12582912.0f;  // 1.5 * 2^23: x + rounder has x's nearest integer in its last bits
-    static constexpr float lowest = -87.0f, highest = 88.37f;
+    static constexpr float lowest = -87.336544f, highest = 88.37f;
     static constexpr int mantissa = 23;
 };
 template <> struct bits_of<double> {
     static constexpr double rounder = 6755399441055744.0;  // 1.5 * 2^52
-    static constexpr double lowest = -708.0, highest = 709.0;
+    static constexpr double lowest = -708.39641853226, highest = 709.0;
     static constexpr int mantissa = 52;
 };
 
@@ -37,17 +41,18 @@ template <class T> FASTCE_INLINE typename vec<T>::raw from_bits(typename vec<T>:
     return (typename vec<T>::raw)x;
 }
 
-// exp(r) for |r| <= ln(2)/2, without its leading 1 for double (added by the caller's last step).
-// float: minimax polynomial of degree 6. double: the Taylor series, whose 14th term is below 2^-57.
-FASTCE_INLINE raw_of<float>::raw exp_near_zero(raw_of<float>::raw r) {
-    raw_of<float>::raw p = 0.0013838002923876047f * r + 0.00836916547268629f;
-    p = p * r + 0.04166810214519501f;
-    p = p * r + 0.16666516661643982f;
-    p = p * r + 0.4999999403953552f;
-    p = p * r + 1.0f;
-    return p * r + 1.0f;
+// scale * exp(r) for |r| <= ln(2)/2 and scale a power of two, for which all coefficients are multiplied by
+// it. float: minimax polynomial of degree 6. double: the Taylor series, whose 14th term is below 2^-57,
+// added up so that only the last step rounds.
+FASTCE_INLINE raw_of<float>::raw exp_near_zero(raw_of<float>::raw r, const float scale) {
+    raw_of<float>::raw p = (0.0013838002923876047f * scale) * r + 0.00836916547268629f * scale;
+    p = p * r + 0.04166810214519501f * scale;
+    p = p * r + 0.16666516661643982f * scale;
+    p = p * r + 0.4999999403953552f * scale;
+    p = p * r + scale;
+    return p * r + scale;
 }
-FASTCE_INLINE raw_of<double>::raw exp_near_zero(raw_of<double>::raw r) {
+FASTCE_INLINE raw_of<double>::raw exp_near_zero(raw_of<double>::raw r, const double scale) {
     raw_of<double>::raw p = r / 6227020800.0 + 1 / 479001600.0;
     p = p * r + 1 / 39916800.0;
     p = p * r + 1 / 3628800.0;
@@ -59,8 +64,8 @@ FASTCE_INLINE raw_of<double>::raw exp_near_zero(raw_of<double>::raw r) {
     p = p * r + 1 / 24.0;
     p = p * r + 1 / 6.0;
     p = p * r + 0.5;
-    p = p * r + 1.0;
-    return p * r + 1.0;
+    raw_of<double>::raw sum = r + 1.0, lost = r - (sum - 1.0);  // exact: |r| < 1
+    return (sum + (p * (r * r) + lost)) * scale;
 }
 
 // x - n ln 2 in two steps: the first constant has few enough bits for an exact product even where the
@@ -72,28 +77,35 @@ FASTCE_INLINE raw_of<double>::raw reduced(raw_of<double>::raw x, raw_of<double>:
     return (x - n * 0.693147180559663) - n * 2.8235290563031577e-13;
 }
 
+// Below it scale * exp(x) is no normal number.
+template <class lane> constexpr lane lowest_exponent(double scale) {
+    return bits_of<lane>::lowest - lane(scale == 1 ? 0 : 16.635532);  // 24 ln 2, all of it normal
+}
+
 #if defined(__AVX512F__)
 
 // 2^n p by the processor's own exponent arithmetic, which saturates; 0 where x is below the range. The
 // mask must keep those lanes from being computed at all: a subnormal result costs 150 cycles.
-FASTCE_INLINE __m512 scaled(__m512 p, __m512 n, __m512 x) {
-    __mmask16 in_range = _mm512_cmp_ps_mask(x, _mm512_set1_ps(bits_of<float>::lowest), _CMP_NLT_UQ);
+FASTCE_INLINE __m512 scaled(__m512 p, __m512 n, __m512 x, const double scale) {
+    const float lowest = lowest_exponent<float>(scale);
+    __mmask16 in_range = _mm512_cmp_ps_mask(x, _mm512_set1_ps(lowest), _CMP_NLT_UQ);
     return _mm512_maskz_scalef_ps(in_range, p, n);
 }
-FASTCE_INLINE __m512d scaled(__m512d p, __m512d n, __m512d x) {
-    __mmask8 in_range = _mm512_cmp_pd_mask(x, _mm512_set1_pd(bits_of<double>::lowest), _CMP_NLT_UQ);
+FASTCE_INLINE __m512d scaled(__m512d p, __m512d n, __m512d x, const double scale) {
+    const double lowest = lowest_exponent<double>(scale);
+    __mmask8 in_range = _mm512_cmp_pd_mask(x, _mm512_set1_pd(lowest), _CMP_NLT_UQ);
     return _mm512_maskz_scalef_pd(in_range, p, n);
 }
 
-template <class T> FASTCE_INLINE vec<T> exp(vec<T> x) {
+template <class T> FASTCE_INLINE vec<T> times_exp(const double scale, vec<T> x) {
     using raw = typename vec<T>::raw;
     constexpr float rounder = bits_of<float>::rounder;
     raw n = (x.v * 1.44269504088896341f + rounder) - rounder;
-    return raw(scaled(__m512(exp_near_zero(reduced(x.v, n))), __m512(n), __m512(x.v)));
+    return raw(scaled(__m512(exp_near_zero(reduced(x.v, n), float(scale))), __m512(n), __m512(x.v), scale));
 }
 
 // double: 2^(k/16) from a table that fits two registers leaves |r| <= ln(2)/32 to a polynomial of degree 6.
-template <> FASTCE_INLINE vec<double> exp(vec<double> x) {
+template <> FASTCE_INLINE vec<double> times_exp(const double scale, vec<double> x) {
     using raw = vec<double>::raw;
     constexpr double rounder = bits_of<double>::rounder;
     const raw low = {1.0, 1.0442737824274138, 1.0905077326652577, 1.1387886347566916,
@@ -109,24 +121,29 @@ template <> FASTCE_INLINE vec<double> exp(vec<double> x) {
     p = p * r + 0.4999999999999958;
     p = (p * r) * r + r;
     raw power = raw(_mm512_permutex2var_pd(__m512d(low), __m512i(z), __m512d(high)));
-    return raw(scaled(__m512d(power * p + power), __m512d(n * 0.0625), __m512d(x.v)));
+    power = power * scale;
+    return raw(scaled(__m512d(power * p + power), __m512d(n * 0.0625), __m512d(x.v), scale));
 }
 
 #else
 
-template <class T> FASTCE_INLINE vec<T> exp(vec<T> x) {
+template <class T> FASTCE_INLINE vec<T> times_exp(const double scale, vec<T> x) {
     using raw = typename vec<T>::raw;
     using lane = lane_t<T>;
     using constant = bits_of<lane>;
-    raw y = x.v > constant::highest ? raw{} + constant::highest : x.v;
+    const lane highest = constant::highest - lane(scale == 1 ? 0 : 16.7);
+    raw y = x.v > highest ? raw{} + highest : x.v;
     raw z = y * lane(1.44269504088896341) + constant::rounder;
     raw n = z - constant::rounder;
-    raw p = exp_near_zero(reduced(y, n));
+    raw p = exp_near_zero(reduced(y, n), lane(scale));
     raw power = from_bits<T>(bits<T>(p) + (bits<T>(z) << constant::mantissa));
-    return x.v < constant::lowest ? raw{} : (x.v == x.v ? power : x.v);
+    return x.v < lowest_exponent<lane>(scale) ? raw{} : (x.v == x.v ? power : x.v);
 }
 
 #endif
+
+template <class T> FASTCE_INLINE vec<T> exp(vec<T> x) { return times_exp(1, x); }
+template <class T> FASTCE_INLINE vec<T> scaled_exp(vec<T> x) { return times_exp(kExpScale, x); }
 
 // log(u) + c for u > 0 and a small correction c; u = 2^e m with m in [sqrt(1/2), sqrt(2)), f = m - 1.
 template <class T> FASTCE_INLINE vec<T> log_corrected(vec<T> u, vec<T> c);

@@ -13,7 +13,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from .column cimport column_bytes, columns_of_block
-from .problem cimport BATCH, Batch, Problem, Tally, count_rows
+from .problem cimport BATCH, Batch, Problem, Tally, add_exactly, count_rows
 from .row cimport rows_of_block
 from .tile cimport SHORT, tile_bytes, tiles_of_block
 from .vector cimport (
@@ -91,23 +91,27 @@ cdef inline Py_ssize_t rows_per_block(const Problem* p) noexcept nogil:
     return block
 
 
-cdef inline void add_tally(Tally* total, const Tally* part) noexcept nogil:
-    total.loss += part.loss
-    total.weight += part.weight
-    total.valid += part.valid
-    total.nonzero += part.nonzero
-    if total.bad_row < 0:
-        total.bad_row = part.bad_row
-
-
-cdef tuple report(const Tally* tallies, Py_ssize_t blocks):
+cdef tuple report(const Problem* p, const Tally* tallies, Py_ssize_t blocks):
+    """The sum of all blocks, in their order."""
     cdef Tally total
     cdef Py_ssize_t i
     memset(&total, 0, sizeof(total))
     total.bad_row = -1
     for i in range(blocks):
-        add_tally(&total, tallies + i)
-    return total.loss, total.weight, total.valid, total.nonzero, total.bad_row
+        add_exactly(&total.loss, &total.loss_lost, tallies[i].loss)
+        add_exactly(&total.weight, &total.weight_lost, tallies[i].weight)
+        total.loss_lost += tallies[i].loss_lost
+        total.weight_lost += tallies[i].weight_lost
+        total.valid += tallies[i].valid
+        total.nonzero += tallies[i].nonzero
+        if total.bad_row < 0:
+            total.bad_row = tallies[i].bad_row
+    if p.class_weight == NULL and p.sample_weight == NULL:
+        total.weight, total.nonzero = total.valid, total.valid
+    return (
+        total.loss + total.loss_lost, total.weight + total.weight_lost,
+        total.valid, total.nonzero, total.bad_row,
+    )
 
 
 cdef void count_block(const Problem* p, Py_ssize_t begin, Py_ssize_t end, Tally* tally) noexcept nogil:
@@ -166,7 +170,7 @@ cdef tuple softmax_blocks(Problem* p, int num_threads, real* like):
                     p, i * block, min(rows, (i + 1) * block), scratch + threadid() * share, kept,
                     tallies + i, like,
                 )
-        return report(tallies, blocks)
+        return report(p, tallies, blocks)
     finally:
         free(memory)
 
@@ -175,14 +179,14 @@ def softmax_cross_entropy(
     logits, int kind, Py_ssize_t outer, Py_ssize_t classes, Py_ssize_t inner,
     Py_ssize_t outer_stride, Py_ssize_t class_stride,
     labels, int label_kind, Py_ssize_t label_stride, Py_ssize_t class_label_stride, int64_t ignore_index,
-    class_weight, sample_weight, double label_smoothing, double weight_sum, double z_loss,
-    grad, Py_ssize_t grad_outer_stride, Py_ssize_t grad_class_stride, bint streaming, double scale,
+    class_weight, smoothing, sample_weight, double label_smoothing, double weight_sum, double z_loss,
+    grad, Py_ssize_t grad_outer_stride, Py_ssize_t grad_class_stride, bint streaming, double divisor,
     losses, int num_threads,
 ):
     """The softmax losses of all rows.
 
-    Returns (sum of weighted losses, sum of weights, valid rows, rows of non-zero weight, first row with a
-    bad label or -1).
+    Returns (sum of weighted losses, sum of weights, valid rows, rows of non-zero weight, row at or shortly
+    before the first bad label, or -1).
     """
     cdef Problem p
     cdef Py_ssize_t itemsize = 8 if kind == F64 else 4 if kind == F32 else 2
@@ -195,9 +199,10 @@ def softmax_cross_entropy(
     p.losses = address(losses)
     p.streaming = streaming
     p.class_weight = <const double*> address(class_weight)
+    p.smoothing = <const double*> address(smoothing)
     p.sample_weight = <const double*> address(sample_weight)
     p.keep, p.share, p.weight_sum = 1 - label_smoothing, label_smoothing / classes, weight_sum
-    p.z_loss, p.scale = z_loss, scale
+    p.z_loss, p.divisor = z_loss, divisor
     p.ignore_index = ignore_index
     if label_kind < F16:
         p.labels, p.label_kind, p.label_stride = address(labels), label_kind, label_stride
@@ -238,7 +243,7 @@ def count_labels(
             for i in prange(blocks, schedule="dynamic", num_threads=num_threads, use_threads_if=num_threads > 1):
                 tallies[i].bad_row = -1
                 count_block(&p, i * block, min(rows, (i + 1) * block), tallies + i)
-        return report(tallies, blocks)
+        return report(&p, tallies, blocks)
     finally:
         free(tallies)
 

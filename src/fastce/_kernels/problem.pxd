@@ -39,18 +39,20 @@ cdef struct Problem:
     Py_ssize_t target_itemsize
     Py_ssize_t target_outer_stride, target_class_stride
     const double* class_weight  # one per class, or NULL
+    const double* smoothing  # share * class_weight, or NULL
     const double* sample_weight  # one per row, or NULL
     double keep  # 1 - label smoothing
     double share  # label smoothing / classes
     double weight_sum  # the sum of class_weight, or classes
     double z_loss
-    double scale  # what the gradient is multiplied by
+    double divisor  # of the gradient
     const char* pattern  # to which row each lane of a tile belongs (shuffle.h)
 
 
 cdef struct Tally:
-    # What a block of rows adds up to.
-    double loss, weight
+    # What a block of rows adds up to; sums carry along what rounding lost.
+    double loss, loss_lost
+    double weight, weight_lost
     Py_ssize_t valid, nonzero
     Py_ssize_t bad_row  # the first row whose label is no class, or -1
 
@@ -61,12 +63,15 @@ cdef struct Batch:
     double[BATCH] weight  # 0: the row is skipped
     double[BATCH] kappa
     double[BATCH] beta_sum
-    double[BATCH] dot  # sum_c beta_c x_c
     double[BATCH] anchor  # what was subtracted from the logits before exp
+    double[BATCH] top  # the largest logit, where beta is not 0
+    double[BATCH] dot  # sum_c beta_c (x_c - top)
     double[BATCH] rest  # sum of exp(x_c - anchor) over the classes but the label
     double[BATCH] own  # exp(x_y - anchor)
     double[BATCH] own_logit  # x_y - anchor
-    double[BATCH] factor  # grad_c = factor exp(x_c - anchor) - weight scale beta_c …
+    double[BATCH] factor  # grad_c = (factor + factor_rest) exp(x_c - anchor) - unit beta_c …
+    double[BATCH] factor_rest  # what rounding took from the factor
+    double[BATCH] unit  # weight / divisor
     double[BATCH] at_label  # … and at the label
     double[BATCH] loss
 
@@ -76,48 +81,77 @@ cdef inline bint is_smoothed(const Problem* p) noexcept nogil:
     return p.share != 0 or p.targets != NULL
 
 
+cdef inline void add_exactly(double* sum, double* lost, double x) noexcept nogil:
+    """sum + lost += x, to twice the precision (D. E. Knuth's two-sum)."""
+    cdef double total = sum[0] + x, back = total - sum[0]
+    cdef double error = (sum[0] - (total - back)) + (x - back)
+    if error - error == 0:  # not where the sum is inf or NaN
+        lost[0] += error
+    sum[0] = total
+
+
 cdef inline void no_row(Batch* b, Py_ssize_t i) noexcept nogil:
     """A place of the batch that counts for nothing."""
     b.label[i] = 0 if b.label[i] >= 0 else b.label[i]
-    b.weight[i] = 0
-    b.kappa[i] = 0
+    b.weight[i] = b.kappa[i] = 0
 
 
-cdef inline void count_row(const Problem* p, Batch* b, Py_ssize_t i, Tally* tally) noexcept nogil:
-    """Reads one row's label into its coefficients."""
-    cdef int64_t y = b.label[i]
+cdef inline void check_labels(const Problem* p, Batch* b, Tally* tally) noexcept nogil:
+    """Weight 1 for rows with a class, 0 for ignored ones; remembers the first that is neither."""
+    cdef Py_ssize_t i, bad = 0, valid = 0
+    cdef bint ignored, known
+    for i in range(b.rows):
+        known = (b.label[i] >= 0) & (b.label[i] < p.classes)
+        ignored = b.label[i] == p.ignore_index
+        bad += not (known or ignored)
+        known = known & (not ignored)
+        valid += known
+        b.weight[i] = known
+        b.kappa[i] = p.keep if known else 0
+        b.label[i] = b.label[i] if known else 0
+    tally.valid += valid
+    if bad and tally.bad_row < 0:
+        tally.bad_row = b.first
+
+
+cdef inline void weigh_rows(const Problem* p, Batch* b, Tally* tally) noexcept nogil:
+    """Puts class weights and sample weights to the rows that have a class."""
+    cdef Py_ssize_t i
     cdef double class_weight = 1, sample_weight = 1
-    if p.targets == NULL:
-        if y == p.ignore_index or not 0 <= y < p.classes:
-            if y != p.ignore_index and tally.bad_row < 0:
-                tally.bad_row = b.first + i
-            b.label[i] = 0
-            no_row(b, i)
-            return
-        if p.class_weight != NULL:
-            class_weight = p.class_weight[y]
-    if p.sample_weight != NULL:
-        sample_weight = p.sample_weight[b.first + i]
-    tally.valid += 1
-    tally.weight += sample_weight * class_weight
-    tally.nonzero += sample_weight * class_weight != 0
-    b.weight[i] = sample_weight
-    b.kappa[i] = p.keep * class_weight if p.targets == NULL else 0
-    b.beta_sum[i] = p.share * p.weight_sum if p.targets == NULL else 0
-    if p.targets == NULL and b.kappa[i] == 0 and b.beta_sum[i] == 0 and p.z_loss == 0:
-        b.weight[i] = 0
+    for i in range(b.rows):
+        if b.weight[i] == 0:
+            continue
+        if p.class_weight != NULL and p.targets == NULL:
+            class_weight = p.class_weight[b.label[i]]
+        if p.sample_weight != NULL:
+            sample_weight = p.sample_weight[b.first + i]
+        add_exactly(&tally.weight, &tally.weight_lost, sample_weight * class_weight)
+        tally.nonzero += sample_weight * class_weight != 0
+        b.weight[i] = sample_weight
+        b.kappa[i] *= class_weight
+        if p.targets == NULL and class_weight == 0 and p.share == 0 and p.z_loss == 0:
+            b.weight[i] = 0  # all of its terms are 0
 
 
 cdef inline void count_rows(const Problem* p, Batch* b, Tally* tally) noexcept nogil:
     """Begins a batch: reads `rows` labels from row `first` on; fills the places left over."""
     cdef Py_ssize_t i
+    cdef double beta_sum = p.share * p.weight_sum
     if p.targets == NULL:
         integers(p.labels + b.first * p.label_stride, p.label_kind, p.label_stride, b.rows, b.label)
+        check_labels(p, b, tally)
+        if p.share != 0:
+            for i in range(b.rows):
+                b.beta_sum[i] = beta_sum
     else:
+        tally.valid += b.rows
         for i in range(b.rows):
             b.label[i] = -1
-    for i in range(b.rows):
-        count_row(p, b, i, tally)
-    for i in range(b.rows, BATCH):
-        b.label[i] = -1
-        no_row(b, i)
+            b.weight[i] = 1
+            b.kappa[i] = 0
+    if p.class_weight != NULL or p.sample_weight != NULL:
+        weigh_rows(p, b, tally)
+    if b.rows < BATCH:
+        for i in range(b.rows, BATCH):
+            b.label[i] = -1
+            no_row(b, i)

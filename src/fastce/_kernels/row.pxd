@@ -2,8 +2,8 @@
 
 Design. (a) exp(x - anchor) needs an anchor that is only near the row's maximum, not the maximum
 itself: it is guessed from the row's beginning, and the sum tells afterwards whether the guess held;
-only then is the maximum looked for and the row swept again. Ordinary logits (a maximum between -8 and
-40) take the anchor 0, so that the subtraction rounds nothing. (b) The label's own term is left out of
+only then is the maximum looked for and the row swept again. Ordinary logits (a maximum between -16
+and 16) take the anchor 0, so that the subtraction rounds nothing. (b) The label's own term is left out of
 the sum (see ends.pxd). (c) For the gradient the exponentials stay in a scratch row, and while one row
 is swept the gradient of the row before it streams out: reading and writing overlap. Rows too long for
 a scratch row compute their exponentials again.
@@ -16,8 +16,8 @@ from .ends cimport WIDTH, end_batch, find_factors
 from .problem cimport BATCH, Batch, Problem, Tally, count_rows, is_smoothed
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
-    advance, exp, finish, kLargestSum, kSmallestSum, lane, lane_max, lanes_of, load, load_first,
-    lost, maximum, number, prefetch_ahead, put, put_doubles, real, room, seek, store, store_first, vec,
+    advance, exp, finish, kExpScale, kLargestSum, kSmallestSum, lane, lane_max, lanes_of, load, load_first,
+    lost, maximum, number, prefetch_ahead, put, put_doubles, real, room, scaled_exp, seek, store, store_first, vec,
     wide_sum, writer,
 )
 
@@ -30,15 +30,20 @@ cdef struct Pending:
     # A row that has been swept and whose gradient has still to be written.
     bint waiting, skipped
     Py_ssize_t label
-    double anchor, factor, at_label, unit  # unit: what beta is multiplied by
+    double anchor, factor, factor_rest, at_label, unit  # unit: what beta is multiplied by
     const char* logits
     const char* targets
     char* exps
 
 
 cdef inline double choose_anchor(double top) noexcept nogil:
-    """The anchor for a row whose maximum is about `top`: 0 where that keeps every sum in range."""
-    return 0 if -8 <= top <= 40 or not -INFINITY < top < INFINITY else top
+    """The anchor for rows whose maximum is about `top`: 0 where that may keep the sum in range."""
+    return 0 if -16 <= top <= 16 or not -INFINITY < top < INFINITY else top
+
+
+cdef inline double anchor_at(double top) noexcept nogil:
+    """The anchor for a row whose maximum is exactly `top`; +inf makes the row NaN."""
+    return top if top == INFINITY else choose_anchor(top)
 
 
 cdef inline double row_max(const real* x, Py_ssize_t n) noexcept nogil:
@@ -55,29 +60,42 @@ cdef inline double exp_of_one(double x) noexcept nogil:
     return lanes[0]
 
 
-cdef inline vec[real] sweep_block(
-    const real* x, Py_ssize_t n, Py_ssize_t label, vec[real] anchor, vec[real]* exps
+cdef inline vec[real] power(
+    const real* x, Py_ssize_t k, Py_ssize_t label, bint holds_label, vec[real] anchor, vec[real]* exps
 ) noexcept nogil:
-    """The lane sums of exp(x - anchor) of up to BLOCK_VECTORS vectors, the label's element left out."""
-    cdef vec[real] v, e, total = vec[real](0.0)
-    cdef Py_ssize_t k, width = lanes_of(<vec[real]*> NULL), whole = n // width
-    cdef bint holds_label = 0 <= label < n
-    for k in range(whole):
-        prefetch_ahead(x + k * width)
-        v = load(x + k * width)
-        if holds_label:
-            v = put(v, label - k * width, -INFINITY)
-        e = exp(v - anchor)
-        if exps != NULL:
-            exps[k] = e
-        total = total + e
+    """exp(x - anchor) of vector k, 0 at the label; kept if asked for."""
+    cdef Py_ssize_t at = k * lanes_of(exps)
+    cdef vec[real] v = load(x + at)
+    cdef vec[real] e
+    prefetch_ahead(x + at)
+    if holds_label:
+        v = put(v, label - at, -INFINITY)
+    e = scaled_exp(v - anchor)
+    if exps != NULL:
+        exps[k] = e
+    return e
+
+
+cdef inline void sweep_block(
+    const real* x, Py_ssize_t n, Py_ssize_t label, vec[real] anchor, vec[real]* exps, wide_sum[real]* total
+) noexcept nogil:
+    """Adds exp(x - anchor) of up to BLOCK_VECTORS vectors, the label's element left out."""
+    cdef Py_ssize_t k, at, width = lanes_of(exps), whole = n // width
+    cdef bint here = 0 <= label < n
+    cdef vec[real] e
+    for k in range(0, whole - 3, 4):
+        total.add4(
+            power(x, k, label, here, anchor, exps), power(x, k + 1, label, here, anchor, exps),
+            power(x, k + 2, label, here, anchor, exps), power(x, k + 3, label, here, anchor, exps),
+        )
+    for k in range(whole // 4 * 4, whole):
+        total.add(power(x, k, label, here, anchor, exps))
     if n > whole * width:
-        k = whole * width
-        e = exp(put(load_first(x + k, n - k, -INFINITY), label - k, -INFINITY) - anchor)
+        at = whole * width
+        e = scaled_exp(put(load_first(x + at, n - at, -INFINITY), label - at, -INFINITY) - anchor)
         if exps != NULL:
             exps[whole] = e
-        total = total + e
-    return total
+        total.add(e)
 
 
 cdef inline void write_block(
@@ -94,7 +112,7 @@ cdef inline void write_block(
     cdef bint varies = beta_varies(p)
     cdef double at_label
     cdef const char* targets = row.targets
-    low = vec[real](lost(row.factor, <vec[real]*> NULL))
+    low = vec[real](lost(row.factor, <vec[real]*> NULL) + row.factor_rest)
     if row.skipped:
         memset(out, 0, n * sizeof(real))
     else:
@@ -103,7 +121,7 @@ cdef inline void write_block(
                 targets = targets + c * p.target_class_stride
             beta_of_classes(p, targets, c, n, beta)
         for k in range((n + width - 1) // width):
-            e = exps[k] if exps != NULL else exp(load_first(x + k * width, n - k * width, -INFINITY) - anchor)
+            e = exps[k] if exps != NULL else scaled_exp(load_first(x + k * width, n - k * width, -INFINITY) - anchor)
             g = e * factor + (e * low - (beta[k] * unit if varies else share))
             if k < whole:
                 store(out + k * width, g)
@@ -130,13 +148,13 @@ cdef inline double sweep(
         n = min(block, p.classes - c)
         if exps != NULL:
             kept = exps + c // width
-        total.add(sweep_block(x + c, n, label - c, at, kept))
+        sweep_block(x + c, n, label - c, at, kept, &total)
         if before.waiting:
             if before.exps != NULL:
                 old = (<const vec[real]*> before.exps) + c // width
             write_block(p, before, c, n, old, w, <real*> NULL)
     before.waiting = False
-    return total.value()
+    return total.value() / kExpScale
 
 
 cdef inline void write_row(const Problem* p, Pending* row, writer* w, real* like) noexcept nogil:
@@ -155,14 +173,15 @@ cdef inline void write_row(const Problem* p, Pending* row, writer* w, real* like
 cdef inline void sum_products(
     const Problem* p, const real* x, const char* targets, Batch* b, Py_ssize_t i
 ) noexcept nogil:
-    """The sums of beta and of beta x over one row."""
+    """The sums of beta and of beta (x - top) over one row."""
     cdef wide_sum[real] dot, sum
     cdef vec[real] v, one = vec[real](1.0)
     cdef vec[real] beta[BLOCK_VECTORS]
     cdef Py_ssize_t c, k, n, width = lanes_of(<vec[real]*> NULL), block = BLOCK_VECTORS * width
+    cdef double top = b.top[i]
     if not beta_varies(p):
         for c from 0 <= c < p.classes by width:
-            dot.add(load_first(x + c, p.classes - c, 0))
+            dot.add_product(one, load_first(x + c, p.classes - c, top), top)
         b.dot[i] = p.share * dot.value()
         return
     for c from 0 <= c < p.classes by block:
@@ -172,7 +191,7 @@ cdef inline void sum_products(
             targets = targets + n * p.target_class_stride
         for k in range((n + width - 1) // width):
             v = load_first(x + c + k * width, n - k * width, 0)
-            dot.add_product(beta[k], v)
+            dot.add_product(beta[k], v, top)
             sum.add(beta[k])
     b.dot[i] = dot.value()
     b.beta_sum[i] = sum.value()
@@ -183,13 +202,18 @@ cdef inline void sum_row(
     Pending* before, writer* w,
 ) noexcept nogil:
     """Fills the batch's sums for row i."""
-    cdef Py_ssize_t y = b.label[i], width = lanes_of(<vec[real]*> NULL)
-    cdef double anchor = choose_anchor(row_max(x, min(GUESS_VECTORS * width, p.classes)))
+    cdef Py_ssize_t y = b.label[i], width = lanes_of(exps)
     cdef double logit = number(x + y) if y >= 0 else -INFINITY
-    cdef double own = exp_of_one(logit - anchor), rest = sweep(p, x, y, anchor, exps, before, w)
+    cdef double anchor, own, rest
+    if is_smoothed(p):
+        b.top[i] = row_max(x, p.classes)
+        anchor = anchor_at(b.top[i])
+    else:
+        anchor = choose_anchor(row_max(x, min(GUESS_VECTORS * width, p.classes)))
+    own = exp_of_one(logit - anchor)
+    rest = sweep(p, x, y, anchor, exps, before, w)
     if not kSmallestSum < rest + own < kLargestSum:
-        anchor = row_max(x, p.classes)
-        anchor = anchor if anchor == INFINITY else choose_anchor(anchor)
+        anchor = anchor_at(row_max(x, p.classes))
         own = exp_of_one(logit - anchor)
         rest = sweep(p, x, y, anchor, exps, before, w)
     b.anchor[i] = anchor
@@ -208,9 +232,10 @@ cdef inline void await_gradient(
     row.skipped = b.weight[i] == 0
     row.label = b.label[i]
     row.anchor = b.anchor[i]
-    row.factor = b.factor[i]
+    row.factor = b.factor[i] / kExpScale
+    row.factor_rest = b.factor_rest[i] / kExpScale
     row.at_label = b.at_label[i]
-    row.unit = b.weight[i] * p.scale
+    row.unit = b.unit[i]
     row.logits = x
     row.targets = targets
     row.exps = exps

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "simd.h"
+#include "sums.h"
 
 namespace fastce {
 
@@ -50,55 +51,62 @@ template <class T, int levels, class Row> FASTCE_INLINE vec<T> folded(const Row&
     }
 }
 
+// As many lanes as vec<double> has, from memory, as doubles.
+FASTCE_INLINE vec<double> load_widened(const double* p) { return load(p); }
+FASTCE_INLINE vec<double> load_widened(const float* p) {
+#if defined(__AVX512F__)
+    return raw_of<double>::raw(_mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(p)));
+#elif defined(__AVX2__)
+    return raw_of<double>::raw(_mm256_cvtps_pd(_mm_loadu_ps(p)));
+#else
+    return raw_of<double>::raw{p[0], p[1]};
+#endif
+}
+
 // Rows of at most 2^levels classes, several to a vector: each is moved to a slot of 2^levels lanes.
-template <class T, int levels> FASTCE_INLINE vec<T> sums_of_narrow(const lane_t<T>* e, int classes) {
-    using lane = lane_t<T>;
-    using mask = typename vec<T>::mask;
-    constexpr int lanes = vec<T>::lanes, slot = 1 << levels, rows = lanes / slot;
-    const mask number = lane_numbers<T>(), place = number % slot, in_row = place < classes;
+template <int levels, class lane> FASTCE_INLINE vec<double> sums_of_narrow(const lane* e, int classes) {
+    using mask = vec<double>::mask;
+    constexpr int lanes = vec<double>::lanes, slot = 1 << levels, rows = lanes / slot;
+    const mask number = lane_numbers<double>(), place = number % slot, in_row = place < classes;
     const mask source = in_row ? (number / slot) * classes + place : 0;
     auto row = [&](int i) __attribute__((always_inline)) {
-        vec<T> v;
-        memcpy(&v, e + i * rows * classes, sizeof(lane) * lanes);
-        return select<T>(in_row, permute(v, source), vec<T>(0.0));
+        vec<double> v = load_widened(e + i * rows * classes);
+        return select<double>(in_row, permute(v, source), vec<double>(0.0));
     };
-    return permute(folded<T, levels>(row, 0), (number % rows) * slot + number / rows);
+    return permute(folded<double, levels>(row, 0), (number % rows) * slot + number / rows);
 }
 
 // Rows of more classes than half a vector.
-template <class T> FASTCE_INLINE vec<T> sums_of_wide(const lane_t<T>* e, int classes) {
-    using lane = lane_t<T>;
-    constexpr int lanes = vec<T>::lanes;
-    constexpr int levels = lanes == 16 ? 4 : lanes == 8 ? 3 : lanes == 4 ? 2 : 1;
+template <class lane> FASTCE_INLINE vec<double> sums_of_wide(const lane* e, int classes) {
+    constexpr int lanes = vec<double>::lanes;
+    constexpr int levels = lanes == 8 ? 3 : lanes == 4 ? 2 : 1;
     const int whole = (classes - 1) / lanes * lanes;
-    const auto in_row = lane_numbers<T>() < classes - whole;
+    const auto in_row = lane_numbers<double>() < classes - whole;
     auto row = [&](int i) __attribute__((always_inline)) {
         const lane* p = e + i * classes;
-        vec<T> v, sum;
-        memcpy(&v, p + whole, sizeof v);
-        sum = select<T>(in_row, v, vec<T>(0.0));
-        for (int c = 0; c < whole; c += lanes) {
-            memcpy(&v, p + c, sizeof v);
-            sum = sum + v;
+        if constexpr (sizeof(lane) == 8) {
+            wide_sum<double> sum;
+            for (int c = 0; c < whole; c += lanes) sum.add(load(p + c));
+            return sum.lanes_total() + select<double>(in_row, load(p + whole), vec<double>(0.0));
+        } else {
+            vec<double> sum = select<double>(in_row, load_widened(p + whole), vec<double>(0.0));
+            for (int c = 0; c < whole; c += lanes) sum = sum + load_widened(p + c);
+            return sum;
         }
-        return sum;
     };
-    return folded<T, levels>(row, 0);
+    return folded<double, levels>(row, 0);
 }
 
-// The sums of as many rows as a vector has lanes; the rows lie one after another at e, which is
-// readable for one vector beyond their end.
-template <class T> inline vec<T> row_sums(const vec<T>* exps, ptrdiff_t first, ptrdiff_t count) {
+// The sums, in double, of as many rows as vec<double> has lanes; the rows lie one after another from
+// lane `first` on, and memory is readable for one vector beyond their end.
+template <class T> inline vec<double> row_sums(const vec<T>* exps, ptrdiff_t first, ptrdiff_t count) {
     const lane_t<T>* e = lanes(exps) + first;
     const int classes = int(count);
-    if constexpr (vec<T>::lanes >= 8) {
-        if (classes <= 2) return sums_of_narrow<T, 1>(e, classes);
-        if (classes <= 4) return sums_of_narrow<T, 2>(e, classes);
+    if constexpr (vec<double>::lanes == 8) {
+        if (classes <= 2) return sums_of_narrow<1>(e, classes);
+        if (classes <= 4) return sums_of_narrow<2>(e, classes);
     }
-    if constexpr (vec<T>::lanes >= 16) {
-        if (classes <= 8) return sums_of_narrow<T, 3>(e, classes);
-    }
-    return sums_of_wide<T>(e, classes);
+    return sums_of_wide(e, classes);
 }
 
 // As many rows as lanes, one after another, are `classes` whole vectors. The pattern says to which row

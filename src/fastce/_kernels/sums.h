@@ -26,9 +26,21 @@ template <class T> FASTCE_INLINE void store_doubles(double* p, vec<T> v) {
     }
 }
 
+#if defined(__AVX512F__)
+// Four lanes that hold op of the eight.
+template <class Op> FASTCE_INLINE __m256d halved(__m512d v, Op op) {
+    return op(_mm512_maskz_extractf64x4_pd(0xf, v, 0), _mm512_maskz_extractf64x4_pd(0xf, v, 1));
+}
+template <class Op> FASTCE_INLINE double reduced(__m256d v, Op op) {
+    v = op(v, _mm256_permute4x64_pd(v, 0x4e));
+    return _mm256_cvtsd_f64(op(v, _mm256_permute_pd(v, 5)));
+}
+#endif
+
 template <class T> FASTCE_INLINE double lane_sum(vec<T> v) {
 #if defined(__AVX512F__)
-    if constexpr (vec<T>::lanes == 8) return _mm512_mask_reduce_add_pd(0xff, __m512d(v.v));
+    auto add = [](__m256d a, __m256d b) __attribute__((always_inline)) { return a + b; };
+    if constexpr (vec<T>::lanes == 8) return reduced(halved(__m512d(v.v), add), add);
 #endif
     double sum[vec<T>::lanes];
     for (int k = 0; k < vec<T>::lanes; ++k) sum[k] = v.v[k];
@@ -40,8 +52,13 @@ template <class T> FASTCE_INLINE double lane_sum(vec<T> v) {
 // The largest lane; there must be no NaN among them.
 template <class T> FASTCE_INLINE double lane_max(vec<T> v) {
 #if defined(__AVX512F__)
-    if constexpr (vec<T>::lanes == 16) return _mm512_mask_reduce_max_ps(0xffff, __m512(v.v));
-    else return _mm512_mask_reduce_max_pd(0xff, __m512d(v.v));
+    auto larger = [](__m256d a, __m256d b) __attribute__((always_inline)) { return _mm256_max_pd(a, b); };
+    if constexpr (vec<T>::lanes == 8) {
+        return reduced(halved(__m512d(v.v), larger), larger);
+    } else {
+        vec<double> top = maximum(widened<0>(v.v), widened<1>(v.v));
+        return reduced(halved(__m512d(top.v), larger), larger);
+    }
 #else
     double top = v.v[0];
     for (int k = 1; k < vec<T>::lanes; ++k) top = v.v[k] > top ? v.v[k] : top;
@@ -49,69 +66,118 @@ template <class T> FASTCE_INLINE double lane_max(vec<T> v) {
 #endif
 }
 
-// A running sum of vectors in double lanes.
+// A running sum of vectors in double lanes. Sums of doubles carry along what rounding lost.
 template <class T> struct wide_sum {
-    vec<double> parts{0.0};
+    vec<double> parts{0.0}, lost{0.0};
 
     FASTCE_INLINE void add(vec<T> v) {
         if constexpr (sizeof(lane_t<T>) == 8) {
-            parts = parts + vec<double>(v.v);
+            add_exactly(vec<double>(v.v));
         } else {
             parts = parts + (widened<0>(v.v) + widened<1>(v.v));
         }
     }
-    // Adds a * b, multiplied in double; a term whose factor a is 0 is 0.
-    FASTCE_INLINE void add_product(vec<T> a, vec<T> b) {
-        b = select<T>(a.v == 0, vec<T>(0.0), b);
+    // Four vectors: two roundings in their own lanes, then the wide sum.
+    FASTCE_INLINE void add(vec<T> a, vec<T> b, vec<T> c, vec<T> d) { add((a + b) + (c + d)); }
+
+    // Adds a * (b - offset), computed in double; a term whose factor a is 0 is 0.
+    FASTCE_INLINE void add_product(vec<T> a, vec<T> b, double offset) {
+        b = select<T>(a.v == 0, vec<T>(offset), b);
+        const vec<double> o(offset);
         if constexpr (sizeof(lane_t<T>) == 8) {
-            parts = parts + vec<double>(a.v) * vec<double>(b.v);
+            add_exactly(vec<double>(a.v) * (vec<double>(b.v) - o));
         } else {
-            parts = parts + widened<0>(a.v) * widened<0>(b.v);
-            parts = parts + widened<1>(a.v) * widened<1>(b.v);
+            const vec<double> zero(0.0), low = widened<0>(a.v), high = widened<1>(a.v);
+            parts = parts + select<double>(low.v == 0, zero, low * (widened<0>(b.v) - o));
+            parts = parts + select<double>(high.v == 0, zero, high * (widened<1>(b.v) - o));
         }
     }
-    FASTCE_INLINE double value() const { return lane_sum(parts); }
-};
+    FASTCE_INLINE vec<double> lanes_total() const { return parts + lost; }
+    FASTCE_INLINE double value() const {
+        if constexpr (sizeof(lane_t<T>) == 4) return lane_sum(parts);
+        double sum = parts.v[0], rest = lane_sum(lost);
+        for (int k = 1; k < vec<double>::lanes; ++k) {
+            double total = sum + parts.v[k], back = total - sum;
+            rest += (sum - (total - back)) + (parts.v[k] - back);
+            sum = total;
+        }
+        return rest - rest == 0 ? sum + rest : sum;
+    }
 
-// p[0], p[1], … += v
-template <class T> FASTCE_INLINE void add_doubles(double* p, vec<T> v) {
-    double sum[vec<T>::lanes];
-    store_doubles(sum, v);
-    for (int k = 0; k < vec<T>::lanes; ++k) p[k] += sum[k];
-}
+  private:
+    FASTCE_INLINE void add_exactly(vec<double> v) {
+        vec<double> sum = parts + v, back = sum - parts;
+        vec<double> error = (parts - (sum - back)) + (v - back);
+        lost = lost + select<double>(error.v - error.v == 0, error, vec<double>(0.0));  // no NaN from inf - inf
+        parts = sum;
+    }
+};
 
 // What x loses when it becomes a lane.
 template <class T> FASTCE_INLINE double lost(double x, const vec<T>*) { return x - double(lane_t<T>(x)); }
 
-// n doubles as lanes and what the lanes lost: high + low is x to twice the lanes' precision.
-template <class T> inline void split_doubles(const double* x, ptrdiff_t n, vec<T>* high, vec<T>* low) {
+// a b - c rounded once (where nothing is fused: T. J. Dekker's product, 1971). Written with intrinsics,
+// since a compiler that may contract expressions may also contract the wrong ones.
+FASTCE_INLINE vec<double> multiply_subtract(vec<double> a, vec<double> b, vec<double> c) {
+#if defined(__AVX512F__)
+    return vec<double>::raw(_mm512_fmsub_pd(__m512d(a.v), __m512d(b.v), __m512d(c.v)));
+#elif defined(__FMA__)
+    return vec<double>::raw(_mm256_fmsub_pd(__m256d(a.v), __m256d(b.v), __m256d(c.v)));
+#elif defined(__ARM_FEATURE_FMA)
+    vec<double> r;
+    for (int k = 0; k < vec<double>::lanes; ++k) r.v[k] = __builtin_fma(a.v[k], b.v[k], -c.v[k]);
+    return r;
+#else
+    const vec<double> splitter(134217729.0);
+    vec<double> x = splitter * a, y = splitter * b, product = a * b;
+    vec<double> ah = x - (x - a), bh = y - (y - b), al = a - ah, bl = b - bh;
+    vec<double> error = ((ah * bh - product) + ah * bl + al * bh) + al * bl;
+    error = select<double>(error.v - error.v == 0, error, vec<double>(0.0));
+    return (product - c) + error;
+#endif
+}
+
+// n numbers x + rest as lanes, in two parts that together are more precise than one.
+template <class T>
+inline void split_doubles(const double* x, const double* rest, ptrdiff_t n, vec<T>* high, vec<T>* low) {
     for (ptrdiff_t k = 0; k < n; ++k) {
         lane_t<T> near = lane_t<T>(x[k]);
         lanes(high)[k] = near;
-        lanes(low)[k] = lane_t<T>(x[k] - double(near));
+        lanes(low)[k] = lane_t<T>(x[k] - double(near) + rest[k]);
     }
 }
 
 // One running sum in double for every lane.
 template <class T> struct wide_lanes {
     static constexpr int count = int(sizeof(double) / sizeof(lane_t<T>));
-    vec<double> parts[count];
+    wide_sum<double> parts[count];
 
     FASTCE_INLINE void clear() {
-        for (auto& part : parts) part = vec<double>(0.0);
+        for (auto& part : parts) part = wide_sum<double>();
     }
-    // Adds a * b, multiplied in double; a term whose factor a is 0 is 0.
-    FASTCE_INLINE void add_product(vec<T> a, vec<T> b) {
-        b = select<T>(a.v == 0, vec<T>(0.0), b);
+    FASTCE_INLINE void add(vec<T> v) {
         if constexpr (count == 1) {
-            parts[0] = parts[0] + vec<double>(a.v) * vec<double>(b.v);
+            parts[0].add(vec<double>(v.v));
         } else {
-            parts[0] = parts[0] + widened<0>(a.v) * widened<0>(b.v);
-            parts[1] = parts[1] + widened<1>(a.v) * widened<1>(b.v);
+            parts[0].parts = parts[0].parts + widened<0>(v.v);
+            parts[1].parts = parts[1].parts + widened<1>(v.v);
+        }
+    }
+    // Adds a * (b - offset), computed in double; a term whose factor a is 0 is 0.
+    FASTCE_INLINE void add_product(vec<T> a, vec<T> b, const double* offset) {
+        if constexpr (count == 1) {
+            const vec<double> x(b.v), f(a.v), zero(0.0);
+            parts[0].add(select<double>(f.v == 0, zero, f * (x - load(offset))));
+        } else {
+            const vec<double> zero(0.0), low = widened<0>(a.v), high = widened<1>(a.v);
+            const vec<double> x = widened<0>(b.v), y = widened<1>(b.v);
+            const vec<double> o = load(offset), q = load(offset + vec<double>::lanes);
+            parts[0].parts = parts[0].parts + select<double>(low.v == 0, zero, low * (x - o));
+            parts[1].parts = parts[1].parts + select<double>(high.v == 0, zero, high * (y - q));
         }
     }
     FASTCE_INLINE void store(double* p) const {
-        for (int k = 0; k < count; ++k) fastce::store(p + k * vec<double>::lanes, parts[k]);
+        for (int k = 0; k < count; ++k) fastce::store(p + k * vec<double>::lanes, parts[k].lanes_total());
     }
 };
 

@@ -24,12 +24,12 @@ cdef inline void beta_of_classes(
         if p.keep != 1:
             for k in range((n + width - 1) // width):
                 beta[k] = beta[k] * vec[real](p.keep) + share
+        if p.class_weight != NULL:
+            for k from 0 <= k < n by width:
+                beta[k // width] = beta[k // width] * weights_at(p.class_weight + c + k, n - k, beta)
     else:
-        for k in range((n + width - 1) // width):
-            beta[k] = share
-    if p.class_weight != NULL:
         for k from 0 <= k < n by width:
-            beta[k // width] = beta[k // width] * weights_at(p.class_weight + c + k, n - k, beta)
+            beta[k // width] = weights_at(p.smoothing + c + k, n - k, beta)
     if n % width:
         beta[n // width] = first(beta[n // width], <int>(n % width))
 

@@ -12,12 +12,13 @@ from libc.string cimport memcpy, memset
 
 from .ends cimport WIDTH, end_batch, find_factors
 from .problem cimport BATCH, Batch, Problem, Tally, count_rows, is_smoothed
-from .row cimport choose_anchor, row_max
+from .row cimport anchor_at, choose_anchor, row_max
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
-    F64, advance, exp, finish, kLargestSum, kSmallestSum, lane, lanes_of, load,
-    load_first, number, numbers, prefetch_ahead, real, room, row_sums, seek, set_lane, split_doubles,
-    spread, store_doubles, store_first, store_lanes, vec, wide_sum, writer,
+    F64, advance, finish, kExpScale, kLargestSum, kSmallestSum, lane, lanes_of, load,
+    load_first, number, numbers, prefetch_ahead, put_doubles, real, room, row_sums, scaled_exp,
+    seek, set_lane, split_doubles,
+    spread, store_first, store_lanes, vec, wide_sum, writer,
 )
 
 cdef enum:
@@ -53,11 +54,6 @@ cdef inline Py_ssize_t rows_of_tile(const Problem* p) noexcept nogil:
     return BATCH if p.classes <= NARROW else TILE_ROWS
 
 
-cdef inline double common_anchor(const real* x, Py_ssize_t n) noexcept nogil:
-    """An anchor for all rows of a tile, from its first logits."""
-    return choose_anchor(row_max(x, min(n, lanes_of(<vec[real]*> NULL))))
-
-
 cdef inline void take_exps(
     const real* x, Py_ssize_t n, double anchor, vec[real]* exps, Py_ssize_t lanes
 ) noexcept nogil:
@@ -66,9 +62,9 @@ cdef inline void take_exps(
     cdef vec[real] at = vec[real](anchor)
     for k in range(whole):
         prefetch_ahead(x + k * width)
-        exps[k] = exp(load(x + k * width) - at)
+        exps[k] = scaled_exp(load(x + k * width) - at)
     if n > whole * width:
-        exps[whole] = exp(load_first(x + whole * width, n - whole * width, -INFINITY) - at)
+        exps[whole] = scaled_exp(load_first(x + whole * width, n - whole * width, -INFINITY) - at)
         whole += 1
     for k in range(whole, (lanes + width - 1) // width):
         exps[k] = vec[real](0.0)
@@ -79,15 +75,14 @@ cdef inline void take_exps_by_row(
 ) noexcept nogil:
     """The same with an anchor for every row: its maximum."""
     cdef Py_ssize_t c, i, n, width = lanes_of(exps)
-    cdef double top
     for i in range(b.rows):
-        top = row_max(x + i * classes, classes)
-        b.anchor[i] = top if top == INFINITY else choose_anchor(top)
+        b.top[i] = row_max(x + i * classes, classes)
+        b.anchor[i] = anchor_at(b.top[i])
         for c from 0 <= c < classes by width:
             n = min(width, classes - c)
             store_lanes(
                 exps, i * classes + c,
-                exp(load_first(x + i * classes + c, n, -INFINITY) - vec[real](b.anchor[i])), n,
+                scaled_exp(load_first(x + i * classes + c, n, -INFINITY) - vec[real](b.anchor[i])), n,
             )
 
 
@@ -95,19 +90,20 @@ cdef inline bint sum_tile(
     const real* x, Py_ssize_t classes, Py_ssize_t tile_rows, Batch* b, vec[real]* exps
 ) noexcept nogil:
     """Takes the labels out of the exponentials and sums the rest; False if a sum is out of range."""
-    cdef Py_ssize_t i, at, width = lanes_of(exps)
+    cdef Py_ssize_t i, at
     cdef bint good = True
     cdef double total
+    cdef vec[double] unscale = vec[double](1 / kExpScale)
     for i in range(b.rows):
         if b.label[i] >= 0:
             at = i * classes + b.label[i]
             b.own_logit[i] = number(x + at) - b.anchor[i]
-            b.own[i] = lane(exps, at)
+            b.own[i] = lane(exps, at) / kExpScale
             set_lane(exps, at, 0)
         else:
             b.own[i] = b.own_logit[i] = 0
-    for i from 0 <= i < tile_rows by width:
-        store_doubles(b.rest + i, row_sums(exps, i * classes, classes))
+    for i from 0 <= i < tile_rows by WIDTH:
+        put_doubles(b.rest + i, row_sums(exps, i * classes, classes) * unscale)
     for i in range(tile_rows):
         if b.weight[i] == 0:
             b.rest[i] = b.own_logit[i] = b.dot[i] = b.beta_sum[i] = 0
@@ -117,10 +113,22 @@ cdef inline bint sum_tile(
     return good
 
 
+cdef inline bint sum_with_common_anchor(
+    const real* x, Py_ssize_t classes, Py_ssize_t tile_rows, Batch* b, vec[real]* exps
+) noexcept nogil:
+    """Sums the tile from one anchor for all of its rows; False if that does not suit one of them."""
+    cdef Py_ssize_t i, n = b.rows * classes
+    cdef double anchor = choose_anchor(row_max(x, min(n, lanes_of(exps))))
+    for i in range(b.rows):
+        b.anchor[i] = anchor
+    take_exps(x, n, anchor, exps, tile_rows * classes)
+    return sum_tile(x, classes, tile_rows, b, exps)
+
+
 cdef inline void sum_tile_products(
     const Problem* p, const real* x, Batch* b, vec[real]* betas
 ) noexcept nogil:
-    """beta of every row of the tile, and the sums of beta and beta x."""
+    """beta of every row of the tile, and the sums of beta and beta (x - top)."""
     cdef Py_ssize_t c, i, n, width = lanes_of(betas), classes = p.classes
     cdef vec[real] beta[SHORT_VECTORS]
     cdef vec[real] v
@@ -135,16 +143,24 @@ cdef inline void sum_tile_products(
             beta_of_classes(p, targets, 0, classes, &beta[0])
         for c from 0 <= c < classes by width:
             n = classes - c
-            v = load_first(x + i * classes + c, n, 0)
+            v = load_first(x + i * classes + c, n, b.top[i])
             if varies:
                 store_lanes(betas, i * classes + c, beta[c // width], n)
-                dot.add_product(beta[c // width], v)
+                dot.add_product(beta[c // width], v, b.top[i])
                 sum.add(beta[c // width])
             else:
-                dot.add(v)
+                dot.add_product(vec[real](1.0), v, b.top[i])
         b.dot[i] = dot.value() if varies else p.share * dot.value()
         if varies:
             b.beta_sum[i] = sum.value()
+
+
+cdef inline void unscale_factors(Batch* b) noexcept nogil:
+    """Makes the factors those of exponentials that are kept times kExpScale."""
+    cdef Py_ssize_t i
+    for i in range(BATCH):
+        b.factor[i] /= kExpScale
+        b.factor_rest[i] /= kExpScale
 
 
 cdef inline void find_gradient(
@@ -157,20 +173,24 @@ cdef inline void find_gradient(
     cdef vec[real] factors[BATCH_VECTORS]
     cdef vec[real] lows[BATCH_VECTORS]
     cdef vec[real] units[BATCH_VECTORS]
-    cdef double unit[BATCH]
-    cdef vec[real] g, share = vec[real](p.share)
+    cdef double spread_unit[BATCH]
+    cdef vec[real] g
     cdef Py_ssize_t i, k, t, at, width = lanes_of(exps), classes = p.classes
     cdef bint smoothed = is_smoothed(p), varies = beta_varies(p)
     cdef double value
+    unscale_factors(b)
+    split_doubles(b.factor, b.factor_rest, b.rows, &factors[0], &lows[0])
     for i in range(b.rows):
-        unit[i] = b.weight[i] * p.scale if b.weight[i] != 0 else 0
-    split_doubles(b.factor, b.rows, &factors[0], &lows[0])
-    numbers(<const char*> unit, F64, b.rows, &units[0])
+        spread_unit[i] = b.unit[i] if varies else b.unit[i] * p.share
+    numbers(<const char*> spread_unit, F64, b.rows, &units[0])
     t = k = 0
     for i in range((n + width - 1) // width):
-        g = exps[i] * spread(lows[t], pattern + k) + exps[i] * spread(factors[t], pattern + k)
-        if smoothed:
-            g = g - (beta[i] if varies else share) * spread(units[t], pattern + k)
+        g = exps[i] * spread(lows[t], pattern + k)
+        if varies:
+            g = g - beta[i] * spread(units[t], pattern + k)
+        elif smoothed:
+            g = g - spread(units[t], pattern + k)
+        g = exps[i] * spread(factors[t], pattern + k) + g
         store_first(out + i * width, g, n - i * width)
         k += 1
         if k == classes:
@@ -181,7 +201,7 @@ cdef inline void find_gradient(
             memset(out + at, 0, classes * sizeof(real))
         elif b.label[i] >= 0:
             at += b.label[i]
-            value = b.at_label[i] - unit[i] * (lane(beta, at) if varies else p.share)
+            value = b.at_label[i] - b.unit[i] * (lane(beta, at) if varies else p.share)
             store_first(out + at, vec[real](value), 1)
 
 
@@ -223,21 +243,15 @@ cdef inline void tiles_of_block(
     cdef Batch b
     cdef Tile tile = tile_in(scratch)
     cdef vec[real]* exps = <vec[real]*> tile.exps
-    cdef Py_ssize_t i, n, tile_rows = rows_of_tile(p)
+    cdef Py_ssize_t tile_rows = rows_of_tile(p)
     cdef const real* x
-    cdef double anchor
     memset(&b, 0, sizeof(b))
     b.first = begin
     while b.first < end:
         b.rows = min(tile_rows, end - b.first)
         count_rows(p, &b, tally)
         x = packed_rows(p, &b, tile.packed, like)
-        n = b.rows * p.classes
-        anchor = common_anchor(x, n)
-        for i in range(b.rows):
-            b.anchor[i] = anchor
-        take_exps(x, n, anchor, exps, tile_rows * p.classes)
-        if not sum_tile(x, p.classes, tile_rows, &b, exps):
+        if is_smoothed(p) or not sum_with_common_anchor(x, p.classes, tile_rows, &b, exps):
             take_exps_by_row(x, p.classes, &b, exps)
             sum_tile(x, p.classes, tile_rows, &b, exps)
         if is_smoothed(p):

@@ -22,6 +22,7 @@ cdef extern from "<exp_log.h>" namespace "fastce" nogil:
         vec operator*(vec)
         vec operator/(vec)
 
+    const double kExpScale
     const double kLargestSum
     const double kSmallestSum
 
@@ -42,6 +43,7 @@ cdef extern from "<exp_log.h>" namespace "fastce" nogil:
     vec[T] first[T](vec[T], int)
     vec[T] maximum[T](vec[T], vec[T])
     vec[T] exp[T](vec[T])
+    vec[T] scaled_exp[T](vec[T])
     vec[T] log[T](vec[T])
     vec[T] log1p[T](vec[T])
     vec[T] log_corrected[T](vec[T], vec[T])
@@ -50,11 +52,11 @@ cdef extern from "<exp_log.h>" namespace "fastce" nogil:
     void prefetch_ahead(const void*)
     void prefetch_run(const void*, Py_ssize_t)
     double lost[T](double, const vec[T]*)
-    void split_doubles[T](const double*, Py_ssize_t, vec[T]*, vec[T]*)
-    void add_doubles[T](double*, vec[T])
+    vec[double] multiply_subtract(vec[double], vec[double], vec[double])
+    void split_doubles[T](const double*, const double*, Py_ssize_t, vec[T]*, vec[T]*)
 
 cdef extern from "<shuffle.h>" namespace "fastce" nogil:
-    vec[T] row_sums[T](const vec[T]*, Py_ssize_t, Py_ssize_t)
+    vec[double] row_sums[T](const vec[T]*, Py_ssize_t, Py_ssize_t)
     vec[T] spread[T](vec[T], const vec[T]*)
     void spread_pattern[T](vec[T]*, Py_ssize_t)
 
@@ -62,11 +64,13 @@ cdef extern from "<sums.h>" namespace "fastce" nogil:
     cdef cppclass wide_sum[T]:
         wide_sum()
         void add(vec[T])
-        void add_product(vec[T], vec[T])
+        void add4 "add"(vec[T], vec[T], vec[T], vec[T])
+        void add_product(vec[T], vec[T], double)
         double value()
     cdef cppclass wide_lanes[T]:
         void clear()
-        void add_product(vec[T], vec[T])
+        void add(vec[T])
+        void add_product(vec[T], vec[T], const double*)
         void store(double*)
     double lane_sum[T](vec[T])
     double lane_max[T](vec[T])
