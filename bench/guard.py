@@ -118,6 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         again = [r.cell for r in results if ratios([r]).keys() & suspects]
         for key, values in ratios(measured(again, options.rounds)).items():
             fresh[key] = {name: max(values[name], fresh[key][name]) for name in values}
+    if not fresh.keys() & stored["cells"].keys():
+        print(f"none of the cells measured is in {options.ratios.name}", file=sys.stderr)
+        return 2
     lines, fallen = compare(stored["cells"], fresh)
     print("\n".join(lines))
     print(f"{len(fallen)} of {len(fresh)} cells fell by more than {TOLERANCE:.0%}")

@@ -235,6 +235,14 @@ class TestMeasure:
         for name in ("fastce", "limit", "NumPy"):
             assert f" {name} " in output
 
+    def test_only_a_half_dtype_may_be_missing(self, monkeypatch):
+        def refuse(logits, labels):
+            raise TypeError("logits are of an unsupported dtype")
+
+        monkeypatch.setattr("fastce.softmax_cross_entropy", refuse)
+        assert not opponents.Fastce.supports(softmax_cell(dtype="float16"))
+        assert opponents.Fastce.supports(softmax_cell())  # the error shall show
+
 
 class TestTable:
     def test_command(self, capsys, tmp_path):
@@ -293,6 +301,14 @@ class TestGuard:
     def test_nothing_stored(self, monkeypatch, tmp_path, capsys):
         assert self.run(monkeypatch, tmp_path, None) == 2
         assert "--update" in capsys.readouterr().err
+
+    def test_nothing_in_common(self, monkeypatch, tmp_path, capsys):
+        path = tmp_path / "ratios.json"
+        cells = {"another cell": {"NumPy": 1.0, "limit": 1.0}}
+        path.write_text(json.dumps({"processor": table.processor(), "cells": cells}))
+        monkeypatch.setattr(guard, "measured", lambda wanted, rounds: [])
+        assert guard.main(["--ratios", str(path)]) == 2
+        assert "none of the cells" in capsys.readouterr().err
 
     def test_one_ratio_alone_is_the_machine(self):
         stored = {"NumPy": 10.0, "limit": 0.8}
