@@ -1,9 +1,7 @@
 """Which instruction sets are built, and with which flags. Everything else is in pyproject.toml."""
 
-from __future__ import annotations
-
+import os
 import platform
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -11,8 +9,9 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError, LinkError
 
-KERNELS = "src/fastce/_kernels"
+KERNELS = Path("src/fastce/_kernels")
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": False,
@@ -35,50 +34,65 @@ if platform.machine().lower() in ("x86_64", "amd64"):
     ISAS["avx512"] = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
 
 NO_COMPILER = """
-fastce is compiled from C++ and no working compiler was found ({command}).
-Install one and try again: 'apt install g++ python3-dev' (Debian, Ubuntu), 'dnf install gcc-c++ python3-devel'
-(Fedora), 'xcode-select --install' (macOS); g++ 11 or clang++ 14 or newer.
+fastce is compiled from C++, and no compiler that can do so was found.
+Install g++ (11 or newer) or clang++ (14 or newer) and the headers of Python, then try again:
+    Debian, Ubuntu    apt install g++ python3-dev
+    Fedora            dnf install gcc-c++ python3-devel
+    macOS             xcode-select --install
+CXX in the environment names another compiler.
 """
 
 
-def extension(name: str, source: str, flags: list[str]) -> Extension:
-    """One compiled module; its C++ goes to a folder of its own under build/."""
-    module = Extension(f"fastce._kernels.{name}", [f"{KERNELS}/{source}"], extra_compile_args=flags, language="c++")
-    settings = {"build_dir": f"build/cython/{name}", "compiler_directives": DIRECTIVES, "include_path": ["src"]}
-    (module,) = cythonize([module], **settings)
-    module.depends = [str(path) for path in Path(KERNELS).iterdir() if path.suffix in (".h", ".pxd")]
-    return module
+def extension(name: str, source: str, *flags: str) -> Extension:
+    """Return one compiled module; all of them are made again when a header or this file changes."""
+    return Extension(
+        f"fastce._kernels.{name}",
+        [f"{KERNELS}/{source}"],
+        include_dirs=[str(KERNELS)],
+        depends=["setup.py", *(str(path) for path in KERNELS.glob("*.[hp]*"))],
+        extra_compile_args=[*FLAGS, *flags],
+        language="c++",
+    )
 
 
-class build(build_ext):
-    """Finds out what the compiler can do before it compiles."""
+class BuildKernels(build_ext):
+    """Find out what the compiler can do, then compile the modules side by side."""
 
-    def compiles(self, *flags: str) -> bool:
-        """Whether the compiler turns a small program into a shared library with these flags."""
+    def can_build(self, program: str, *flags: str) -> bool:
+        """Return whether the compiler makes a shared library of a program."""
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "probe.cpp")
-            source.write_text("#include <cstddef>\nextern \"C\" int probe() { return 0; }\n")
-            command = [*self.compiler.compiler_so_cxx[:1], *flags, "-shared", "-fPIC", str(source), "-o", f"{source}.so"]
+            source.write_text(program)
             try:
-                return subprocess.run(command, capture_output=True, check=False).returncode == 0
-            except OSError:
+                objects = self.compiler.compile([str(source)], "/", extra_postargs=[*flags])
+                self.compiler.link_shared_object(
+                    objects, f"{folder}/probe.so", extra_postargs=[*flags], target_lang="c++"
+                )
+            except (CompileError, LinkError):
                 return False
+        return True
 
     def build_extensions(self) -> None:
-        """Adds OpenMP where the compiler has it; the package is serial and correct without."""
-        if not self.compiles("-std=c++17"):
-            sys.exit(NO_COMPILER.format(command=self.compiler.compiler_so_cxx[0]))
-        openmp = ["-fopenmp"] if self.compiles("-fopenmp") else []
+        """Translate and compile, with OpenMP where there is one: without, fastce is serial."""
+        if not self.can_build("#include <Python.h>\nint main() { return 0; }\n", "-std=c++17"):
+            sys.exit(NO_COMPILER)
+        omp = "#include <omp.h>\nint main() { return omp_get_max_threads(); }\n"
+        openmp = ["-fopenmp"] if self.can_build(omp, "-fopenmp") else []
         for module in self.extensions:
-            module.extra_compile_args += [*openmp, f"-I{KERNELS}"]
+            # The same source becomes a module of another name each time, hence a folder for each.
+            folder = f"build/cython/{module.name}"
+            (made,) = cythonize([module], build_dir=folder, compiler_directives=DIRECTIVES)
+            module.sources = made.sources
+            module.extra_compile_args += openmp
             module.extra_link_args += openmp
+        self.parallel = self.parallel or os.cpu_count()
         super().build_extensions()
 
 
 setup(
     ext_modules=[
-        extension("cpu", "cpu.pyx", FLAGS),
-        *(extension(name, "matrix.pyx", [*FLAGS, *flags]) for name, flags in ISAS.items()),
+        extension("cpu", "cpu.pyx"),
+        *(extension(name, "matrix.pyx", *flags) for name, flags in ISAS.items()),
     ],
-    cmdclass={"build_ext": build},
+    cmdclass={"build_ext": BuildKernels},
 )
