@@ -2,13 +2,16 @@
 
 from fastce._config import show_config
 from fastce._version import __version__
+from fastce.binary_losses import binary_cross_entropy, sigmoid_cross_entropy
 from fastce.class_weights import class_counts, class_weights
 from fastce.losses import softmax_cross_entropy
 
 __all__ = [
     "__version__",
+    "binary_cross_entropy",
     "class_counts",
     "class_weights",
     "show_config",
+    "sigmoid_cross_entropy",
     "softmax_cross_entropy",
 ]

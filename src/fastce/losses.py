@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral, Real
 from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from fastce import _arrays, _reduction, _softmax, _threads
+from fastce._arguments import as_label, as_number
 from fastce._arrays import Array
 
 Loss = float | Array
@@ -17,23 +17,6 @@ Reduction = Literal["none", "sum", "mean"]
 
 # A gradient larger than this is written past the caches: it would not stay there anyway.
 STREAMING_BYTES = 1 << 23
-
-
-def _number(value: object, name: str, low: float, high: float, accepted: str) -> float:
-    if not isinstance(value, (Real, np.generic)) or isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} is {value!r}, accepted is a number {accepted}")
-    x = float(value)  # type: ignore[arg-type]
-    if not low <= x <= high:
-        raise ValueError(f"{name} is {value!r}, accepted is a number {accepted}")
-    return x
-
-
-def _index(value: object, name: str) -> int:
-    if not isinstance(value, (Integral, np.integer)) or isinstance(value, bool):
-        raise TypeError(f"{name} is {value!r}, accepted is an integer")
-    k = int(value)
-    # Labels are compared as int64; no label equals a number beyond it.
-    return k if -(2**63) <= k < 2**63 else -(2**63)
 
 
 def _probabilities(y: Array, x: Array, kind: int, axis: int) -> tuple[Array, int]:
@@ -181,8 +164,8 @@ def softmax_cross_entropy(
     shape = x.shape[:k] + x.shape[k + 1 :]
     classes = x.shape[k]
     _reduction.check(reduction, normalizer)
-    smoothing = _number(label_smoothing, "label_smoothing", 0, 1, "in [0, 1]")
-    z = _number(z_loss, "z_loss", 0, math.nextafter(math.inf, 0), ">= 0")
+    smoothing = as_number(label_smoothing, "label_smoothing", 0, 1, "in [0, 1]")
+    z = as_number(z_loss, "z_loss", 0, math.nextafter(math.inf, 0), ">= 0")
     y, label_kind = _labels(labels, x, k)
     cw = None if class_weight is None else _arrays.as_weight(class_weight, "class_weight", (classes,), False)
     sw = None if sample_weight is None else _arrays.as_weight(sample_weight, "sample_weight", shape, True)
@@ -198,7 +181,7 @@ def softmax_cross_entropy(
         losses = np.empty(shape, np.float64 if kind == _arrays.LOGIT_KINDS[np.dtype(np.float64)] else np.float32)
     rows = _softmax.Rows(x, kind, k, y, label_kind, sw, grad, None if losses is None else losses.ravel())
     options = _softmax.Options(
-        cw, smoothing, z, _index(ignore_index, "ignore_index"), 1.0,
+        cw, smoothing, z, as_label(ignore_index, "ignore_index"), 1.0,
         grad is not None and grad.nbytes > STREAMING_BYTES and grad_out is not logits, threads,
     )  # fmt: skip
     if grad is not None and (grad_out is not None or _reduction.needs_labels(reduction, normalizer)):

@@ -39,15 +39,15 @@ cdef inline void find_factors(const Problem* p, Batch* b, Py_ssize_t i) noexcept
 cdef inline void find_losses(const Problem* p, Batch* b, Py_ssize_t i) noexcept nogil:
     """The losses of the rows from i on, times their weights."""
     cdef vec[double] rest = doubles(b.rest + i), own = doubles(b.own + i), weight = doubles(b.weight + i)
-    cdef vec[double] zero = vec[double](0.0), one = vec[double](1.0)
+    cdef vec[double] faded = vec[double](1e-30), zero = vec[double](0.0), one = vec[double](1.0)
     cdef vec[double] ratio = rest / own, kappa = doubles(b.kappa + i), beta_sum = doubles(b.beta_sum + i)
     cdef vec[double] u = ratio + one
     cdef vec[double] loss, lse, above
     # A label so unlikely that its exponential may have faded: log(rest) - (x_y - anchor) instead.
     loss = log_corrected(
-        where_below(own, 1e-30, rest + own, u),
-        where_below(own, 1e-30, zero, (ratio - (u - one)) / u),
-    ) - where_below(own, 1e-30, doubles(b.own_logit + i), zero)
+        where_below(own, faded, rest + own, u),
+        where_below(own, faded, zero, (ratio - (u - one)) / u),
+    ) - where_below(own, faded, doubles(b.own_logit + i), zero)
     loss = where_zero(kappa, zero, kappa * loss)
     if is_smoothed(p) or p.z_loss != 0:
         above = log((rest + own) * exp(doubles(b.anchor + i) - doubles(b.top + i)))  # lse - top

@@ -13,6 +13,9 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from .column cimport column_bytes, columns_of_block
+from .elementwise cimport (
+    Count, Elements, Function, elements_of_block, labels_are_good, run_bytes,
+)
 from .problem cimport BATCH, Batch, Problem, Tally, add_exactly, count_rows
 from .row cimport rows_of_block
 from .tile cimport SHORT, tile_bytes, tiles_of_block
@@ -217,6 +220,83 @@ def softmax_cross_entropy(
     if kind == BF16:
         return softmax_blocks(&p, num_threads, <bfloat16*> NULL)
     return softmax_blocks(&p, num_threads, <float16*> NULL)
+
+
+cdef tuple elements_blocks(Elements* p, bint check_only, int num_threads, real* like):
+    """Runs all items; returns (sum of weighted losses, an element near the first refused one or -1)."""
+    cdef Py_ssize_t items = p.outer * p.inner, per_item = p.summed
+    cdef Py_ssize_t total = items * per_item
+    cdef Py_ssize_t elements = min(BLOCK_ELEMENTS, max(SMALLEST_BLOCK, total // 16))
+    cdef Py_ssize_t block = total if check_only else max(elements // per_item, 1)
+    cdef Py_ssize_t blocks, i, share = STAGE + run_bytes(), bad = -1
+    cdef double loss = 0, loss_lost = 0
+    cdef Count* counts
+    cdef writer w
+    if check_only:
+        items, block = total, elements
+    blocks = (items + block - 1) // block
+    num_threads = <int> max(<Py_ssize_t> 1, min(<Py_ssize_t> num_threads, blocks))
+    cdef char* memory = <char*> malloc(64 + num_threads * share + blocks * sizeof(Count))
+    if memory == NULL:
+        raise MemoryError()
+    cdef char* scratch = memory + (64 - <uintptr_t> memory % 64)
+    counts = <Count*> (scratch + num_threads * share)
+    try:
+        with nogil:
+            memset(counts, 0, blocks * sizeof(Count))
+            for i in prange(blocks, schedule="dynamic", num_threads=num_threads, use_threads_if=num_threads > 1):
+                elements_block(
+                    p, i * block, min(items, (i + 1) * block), scratch + threadid() * share, check_only,
+                    counts + i, like,
+                )
+        for i in range(blocks):
+            add_exactly(&loss, &loss_lost, counts[i].loss)
+            loss_lost += counts[i].loss_lost
+            if bad < 0:
+                bad = counts[i].bad
+        return loss + loss_lost, bad
+    finally:
+        free(memory)
+
+
+cdef void elements_block(
+    const Elements* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, bint check_only, Count* count,
+    real* like,
+) noexcept nogil:
+    cdef writer w = write_through(scratch, not p.streaming)
+    count.bad = -1
+    if not check_only:
+        elements_of_block(p, begin, end, scratch + STAGE, &w, count, like)
+    elif not labels_are_good(p, begin, end, scratch + STAGE, like):
+        count.bad = begin
+
+
+def elementwise(
+    int function, x, int kind, Py_ssize_t outer, Py_ssize_t summed, Py_ssize_t inner,
+    labels, int label_kind, int label_size, sample_weight, pos_weight, Py_ssize_t period,
+    double label_smoothing, double eps, grad, bint streaming, double divisor, losses, bint check_only,
+    int num_threads,
+):
+    """Sigmoid cross-entropy (0), binary cross-entropy (1) or the sigmoid (2) of C-contiguous arrays.
+
+    Returns (sum of weighted losses, an element at or shortly before the first refused one or -1).
+    """
+    cdef Elements p
+    memset(&p, 0, sizeof(p))
+    p.function = <Function> function
+    p.outer, p.summed, p.inner = outer, summed, inner
+    p.x, p.labels, p.label_kind, p.label_size = address(x), address(labels), label_kind, label_size
+    p.sample_weight = <const double*> address(sample_weight)
+    p.pos_weight, p.period = <const double*> address(pos_weight), period
+    p.keep, p.share, p.eps = 1 - label_smoothing, label_smoothing / 2, eps
+    p.grad, p.streaming, p.divisor, p.losses = address(grad), streaming, divisor, address(losses)
+    if kind == F64:
+        return elements_blocks(&p, check_only, num_threads, <double*> NULL)
+    if kind == F32:
+        return elements_blocks(&p, check_only, num_threads, <float*> NULL)
+    if kind == BF16:
+        return elements_blocks(&p, check_only, num_threads, <bfloat16*> NULL)
+    return elements_blocks(&p, check_only, num_threads, <float16*> NULL)
 
 
 def count_labels(

@@ -304,12 +304,40 @@ template <class T> FASTCE_INLINE void store_lanes(vec<T>* v, ptrdiff_t k, vec<T>
 // One stored element.
 template <class T> FASTCE_INLINE double number(const T* p) { return widen(*p); }
 
-// Choices by a number: where the first is zero, or below a bound, the second, else the third.
-FASTCE_INLINE vec<double> where_zero(vec<double> x, vec<double> yes, vec<double> no) {
-    return select<double>(x.v == 0, yes, no);
+// Choices by a number: where x is zero, negative, or below a bound, the second, else the third.
+template <class T> FASTCE_INLINE vec<T> where_zero(vec<T> x, vec<T> yes, vec<T> no) {
+    return select<T>(x.v == 0, yes, no);
 }
-FASTCE_INLINE vec<double> where_below(vec<double> x, double bound, vec<double> yes, vec<double> no) {
-    return select<double>(x.v < bound, yes, no);
+template <class T> FASTCE_INLINE vec<T> where_negative(vec<T> x, vec<T> yes, vec<T> no) {
+    return select<T>(x.v < 0, yes, no);
+}
+template <class T> FASTCE_INLINE vec<T> where_below(vec<T> x, vec<T> bound, vec<T> yes, vec<T> no) {
+    return select<T>(x.v < bound.v, yes, no);
+}
+
+// |x|, and max(x, 0); NaN stays NaN.
+template <class T> FASTCE_INLINE vec<T> magnitude(vec<T> x) { return x.v < 0 ? -x.v : x.v; }
+template <class T> FASTCE_INLINE vec<T> positive(vec<T> x) {
+    return x.v < 0 ? typename vec<T>::raw{} : x.v;
+}
+
+// Whether n numbers are within [0, 1]; NaN is not, unless it is allowed.
+template <class T, class Load> FASTCE_INLINE bool all_within(ptrdiff_t n, bool allow_nan, const Load& at) {
+    typename vec<T>::mask bad{};
+    for (ptrdiff_t k = 0; k < n; k += vec<T>::lanes) {
+        const auto x = at(k).v;
+        bad |= (x < 0) | (x > 1);
+        if (!allow_nan) bad |= x != x;
+    }
+    for (int k = 0; k < vec<T>::lanes; ++k)
+        if (bad[k]) return false;
+    return true;
+}
+template <class T> inline bool all_within_unit(const vec<T>* v, ptrdiff_t n, bool allow_nan) {
+    return all_within<T>(n, allow_nan, [&](ptrdiff_t k) { return n - k < vec<T>::lanes ? first(v[k / vec<T>::lanes], int(n - k)) : v[k / vec<T>::lanes]; });
+}
+template <class T> inline bool stored_within_unit(const T* p, ptrdiff_t n, bool allow_nan) {
+    return all_within<T>(n, allow_nan, [&](ptrdiff_t k) { return load(p + k, n - k, 0.0); });
 }
 
 // Asks for the line 8 KB after p, into the second-level cache (docs/performance.md has what was tried).

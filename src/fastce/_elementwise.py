@@ -1,0 +1,118 @@
+"""From checked arguments to one elementwise kernel call, or one per block where layouts need copies."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from fastce import _kernels
+from fastce._arrays import Array, is_native, raw
+from fastce._blocks import Index, native_rows, row_blocks
+
+LOGISTIC, BINARY, SIGMOID = 0, 1, 2
+RUN = 1024  # elements that the kernel takes at a time (elementwise.pxd)
+
+
+class Elements(NamedTuple):
+    """The arrays of a call; `sample_weight` and `losses` flat, an item each."""
+
+    function: int
+    x: Array
+    kind: int
+    axis: int | None
+    labels: Array | None
+    label_kind: int
+    sample_weight: Array | None
+    pos_weight: Array | None
+    grad: Array | None
+    losses: Array | None
+
+
+class Options(NamedTuple):
+    """The options that reach the kernel."""
+
+    label_smoothing: float
+    eps: float
+    divisor: float
+    streaming: bool
+    num_threads: int
+
+
+def _contiguous(array: Array | None) -> bool:
+    return array is None or (array.flags.c_contiguous and is_native(array))
+
+
+def _split(shape: tuple[int, ...], axis: int | None) -> tuple[int, int, int]:
+    """Return the shape as [outer, summed, inner]."""
+    if axis is None:
+        return 1, 1, math.prod(shape)
+    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+
+
+def _call(
+    e: Elements, shape: tuple[int, int, int], pos_weight: Array | None, o: Options, check: bool
+) -> tuple[float, int]:
+    period = 1
+    if pos_weight is not None:
+        period = pos_weight.size
+        pos_weight = np.resize(pos_weight, period + RUN)
+    result: tuple[float, int] = _kernels.active.elementwise(
+        e.function, raw(e.x), e.kind, *shape,
+        None if e.labels is None else raw(e.labels), e.label_kind,
+        0 if e.labels is None else e.labels.itemsize, e.sample_weight, pos_weight, period,
+        o.label_smoothing, o.eps, None if e.grad is None else raw(e.grad), o.streaming, o.divisor,
+        e.losses, check, o.num_threads,
+    )  # fmt: skip
+    return result
+
+
+def _block(e: Elements, index: Index, first: int) -> tuple[Elements, Array | None, tuple[int, int, int]]:
+    """Return one block as contiguous copies, its pos_weight, and its shape for the kernel."""
+    axis = -1 if e.axis is None else e.axis
+
+    def part(array: Array) -> Array:
+        moved = np.moveaxis(array, axis, -1)
+        return native_rows(moved, index, moved.shape[-1])
+
+    x = part(e.x)
+    items = x.size if e.axis is None else len(x)
+    span = slice(first, first + items)
+    pos_weight = e.pos_weight
+    if pos_weight is not None and axis not in (-1, e.x.ndim - 1):
+        pos_weight = part(np.broadcast_to(pos_weight, e.x.shape)).ravel()
+    block = e._replace(
+        x=x,
+        labels=None if e.labels is None else part(e.labels),
+        sample_weight=None if e.sample_weight is None else e.sample_weight[span],
+        grad=None if e.grad is None else np.empty_like(x),
+        losses=None if e.losses is None else e.losses[span],
+    )
+    return block, pos_weight, (1, 1, x.size) if e.axis is None else (len(x), x.shape[1], 1)
+
+
+def run(e: Elements, o: Options, *, check: bool = False) -> tuple[float, bool]:
+    """Compute all items, or only check labels; return the sum of losses and whether all was accepted."""
+    if e.x.ndim == 0:
+        e = e._replace(
+            x=e.x.reshape(1),
+            labels=None if e.labels is None else e.labels.reshape(1),
+            grad=None if e.grad is None else e.grad.reshape(1),
+        )
+    if _contiguous(e.x) and _contiguous(e.labels) and _contiguous(e.grad):
+        loss, bad = _call(e, _split(e.x.shape, e.axis), e.pos_weight, o, check)
+        return loss, bad < 0
+    axis = -1 if e.axis is None else e.axis
+    moved = np.moveaxis(e.x, axis, -1)
+    grad = None if e.grad is None else np.moveaxis(e.grad, axis, -1)
+    losses, good, first = [], True, 0
+    for index in row_blocks(moved.shape[:-1], moved.shape[-1]):
+        block, pos_weight, shape = _block(e, index, first)
+        loss, bad = _call(block, shape, pos_weight, o._replace(streaming=False), check)
+        losses.append(loss)
+        good = good and bad < 0
+        if grad is not None and block.grad is not None and not check:
+            grad[index] = block.grad.reshape(grad[index].shape)
+        first += shape[0] * shape[2]
+    return (math.fsum(losses) if all(map(math.isfinite, losses)) else sum(losses)), good
