@@ -2,6 +2,7 @@
 
 from fastce._config import show_config
 from fastce._version import __version__
+from fastce.activations import log_softmax, logsumexp, sigmoid, softmax
 from fastce.binary_losses import binary_cross_entropy, sigmoid_cross_entropy
 from fastce.class_weights import class_counts, class_weights
 from fastce.losses import softmax_cross_entropy
@@ -11,7 +12,11 @@ __all__ = [
     "binary_cross_entropy",
     "class_counts",
     "class_weights",
+    "log_softmax",
+    "logsumexp",
     "show_config",
+    "sigmoid",
     "sigmoid_cross_entropy",
+    "softmax",
     "softmax_cross_entropy",
 ]

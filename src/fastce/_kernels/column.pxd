@@ -9,8 +9,10 @@ run asks for the one after it. Everything else is as in tile.pxd.
 from libc.math cimport INFINITY
 from libc.string cimport memset
 
-from .ends cimport WIDTH, end_batch, find_factors
-from .problem cimport BATCH, Batch, Problem, Tally, count_rows, is_smoothed
+from .ends cimport WIDTH, end_batch, find_coefficients, label_of_maximum
+from .problem cimport (
+    BATCH, LOG_SOFTMAX, LOGSUMEXP, Batch, Problem, Tally, count_rows, is_smoothed, needs_top,
+)
 from .row cimport anchor_at, choose_anchor
 from .tile cimport unscale_factors
 from .vector cimport (
@@ -185,6 +187,9 @@ cdef inline void choose_anchors(
         store_doubles(b.top + v, top)
     for i in range(BATCH):
         b.anchor[i] = anchor_at(b.top[i]) if exact else choose_anchor(b.top[0])
+    if exact and (p.output == LOG_SOFTMAX or p.output == LOGSUMEXP):
+        for i in range(b.rows):
+            label_of_maximum(b, i, (<const real*> t.logits) + i, p.classes, p.class_stride)
 
 
 cdef inline void find_column_gradient(
@@ -219,6 +224,23 @@ cdef inline void find_column_gradient(
             set_lane(exps, at, b.at_label[i] - p.share * class_weight_of(p, b.label[i]) * b.unit[i])
 
 
+cdef inline void find_column_log_softmax(
+    const Problem* p, const Columns* t, Batch* b, Py_ssize_t c, Py_ssize_t count, real* like
+) noexcept nogil:
+    """log_softmax of `count` classes, in the place of their exponentials."""
+    cdef vec[real]* out = <vec[real]*> t.exps
+    cdef vec[real] top[BATCH_VECTORS]
+    cdef vec[real] shift[BATCH_VECTORS]
+    cdef const real* x
+    cdef Py_ssize_t k, v, width = lanes_of(out), vectors = BATCH // width
+    numbers(<const char*> b.top, F64, BATCH, &top[0])
+    numbers(<const char*> b.factor, F64, BATCH, &shift[0])
+    for k in range(count):
+        x = (<const real*> t.logits) + (c + k) * p.class_stride
+        for v in range((b.rows + width - 1) // width):
+            out[k * vectors + v] = load_first(x + v * width, b.rows - v * width, 0) - top[v] - shift[v]
+
+
 cdef inline double class_weight_of(const Problem* p, Py_ssize_t c) noexcept nogil:
     return p.class_weight[c] if p.class_weight != NULL else 1
 
@@ -243,7 +265,13 @@ cdef inline void gradient_of_columns(
 ) noexcept nogil:
     cdef Py_ssize_t c, count, i
     for i from 0 <= i < b.rows by WIDTH:
-        find_factors(p, b, i)
+        find_coefficients(p, b, i)
+    if p.output == LOG_SOFTMAX:
+        for c from 0 <= c < p.classes by CHUNK:
+            count = min(CHUNK, p.classes - c)
+            find_column_log_softmax(p, t, b, c, count, like)
+            write_columns(p, t, b, c, count, w, like)
+        return
     unscale_factors(b)
     for c from 0 <= c < p.classes by CHUNK:
         count = min(CHUNK, p.classes - c)
@@ -281,7 +309,7 @@ cdef inline void columns_of_block(
         t = columns_at(p, b.first, scratch, like)
         count_rows(p, &b, tally)
         choose_anchors(p, &t, &b, min(p.classes, 4), False, like)
-        if is_smoothed(p) or not sum_tile_of_columns(p, &t, &b, like):
+        if needs_top(p) or not sum_tile_of_columns(p, &t, &b, like):
             choose_anchors(p, &t, &b, p.classes, True, like)
             sum_tile_of_columns(p, &t, &b, like)
         if is_smoothed(p):

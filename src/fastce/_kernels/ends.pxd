@@ -5,9 +5,11 @@ lse - x_y = log1p(rest / own) loses no digit for a clear winner (rest << own) an
 1 - p_y = rest / (rest + own) needs no subtraction.
 """
 
-from .problem cimport Batch, Problem, Tally, add_exactly, is_smoothed
+from libc.math cimport INFINITY, NAN
+
+from .problem cimport GRADIENT, LOG_SOFTMAX, LOGSUMEXP, Batch, Problem, Tally, add_exactly, is_smoothed
 from .vector cimport (
-    doubles, exp, lane_sum, log, log_corrected, multiply_subtract, put_doubles, real,
+    doubles, exp, has_nan, index_of, lane_sum, log, log1p, log_corrected, multiply_subtract, put_doubles, real,
     set_lane, vec, where_below, where_zero,
 )
 
@@ -58,10 +60,47 @@ cdef inline void find_losses(const Problem* p, Batch* b, Py_ssize_t i) noexcept 
     put_doubles(b.loss + i, where_zero(weight, zero, loss * weight))
 
 
+cdef inline void find_shifts(Batch* b, Py_ssize_t i) noexcept nogil:
+    """lse - top of the rows from i on, whose label is their maximum: what log_softmax subtracts."""
+    put_doubles(b.factor + i, log1p(doubles(b.rest + i) / doubles(b.own + i)))
+
+
+cdef inline void find_coefficients(const Problem* p, Batch* b, Py_ssize_t i) noexcept nogil:
+    """What the output of the rows from i on is made with."""
+    if p.output == LOG_SOFTMAX:
+        find_shifts(b, i)
+    else:
+        find_factors(p, b, i)
+
+
+cdef inline void label_of_maximum(
+    Batch* b, Py_ssize_t i, const real* x, Py_ssize_t n, Py_ssize_t stride
+) noexcept nogil:
+    """Makes the row's maximum its label; where the maximum is infinite, NaN in the row prevails."""
+    b.label[i] = index_of(x, n, stride, b.top[i])
+    if not -INFINITY < b.top[i] < INFINITY and has_nan(x, n, stride):
+        b.top[i] = NAN
+
+
+cdef inline void end_logsumexp(const Problem* p, Batch* b, real* like) noexcept nogil:
+    """logsumexp of a batch, whose labels are the maxima; where a maximum is infinite it is the result."""
+    cdef Py_ssize_t i
+    cdef double shift
+    for i from 0 <= i < b.rows by WIDTH:
+        find_shifts(b, i)
+    for i in range(b.rows):
+        shift = b.factor[i] if -INFINITY < b.top[i] < INFINITY else 0
+        set_lane(<vec[real]*> p.losses, b.first + i, b.top[i] + shift)
+
+
 cdef inline void end_batch(const Problem* p, Batch* b, Tally* tally, real* like) noexcept nogil:
     """The losses of a batch: added up, and written if asked for."""
     cdef vec[double] total = vec[double](0.0)
     cdef Py_ssize_t i
+    if p.output == LOGSUMEXP:
+        end_logsumexp(p, b, like)
+    if p.output != GRADIENT:
+        return
     for i from 0 <= i < b.rows by WIDTH:
         find_losses(p, b, i)
         total = total + doubles(b.loss + i)

@@ -16,7 +16,7 @@ from .column cimport column_bytes, columns_of_block
 from .elementwise cimport (
     Count, Elements, Function, elements_of_block, labels_are_good, run_bytes,
 )
-from .problem cimport BATCH, Batch, Problem, Tally, add_exactly, count_rows
+from .problem cimport BATCH, LOGSUMEXP, Batch, Output, Problem, Tally, add_exactly, count_rows
 from .row cimport rows_of_block
 from .tile cimport SHORT, tile_bytes, tiles_of_block
 from .vector cimport (
@@ -297,6 +297,36 @@ def elementwise(
     if kind == BF16:
         return elements_blocks(&p, check_only, num_threads, <bfloat16*> NULL)
     return elements_blocks(&p, check_only, num_threads, <float16*> NULL)
+
+
+def activation(
+    int output, x, int kind, Py_ssize_t outer, Py_ssize_t classes, Py_ssize_t inner,
+    Py_ssize_t outer_stride, Py_ssize_t class_stride,
+    out, Py_ssize_t out_outer_stride, Py_ssize_t out_class_stride, bint streaming, int num_threads,
+):
+    """softmax (1) or log_softmax (2) of all rows to `out`, or logsumexp (3), one number a row."""
+    cdef Problem p
+    cdef Py_ssize_t itemsize = 8 if kind == F64 else 4 if kind == F32 else 2
+    memset(&p, 0, sizeof(p))
+    p.output = <Output> output
+    p.outer, p.classes, p.inner = outer, classes, inner
+    p.logits = address(x)
+    p.outer_stride, p.class_stride = outer_stride // itemsize, class_stride // itemsize
+    if output == LOGSUMEXP:
+        p.losses = address(out)
+    else:
+        p.grad = address(out)
+        p.grad_outer_stride = out_outer_stride // itemsize
+        p.grad_class_stride = out_class_stride // itemsize
+    p.streaming, p.keep, p.divisor = streaming, 1, 1
+    if kind == F64:
+        softmax_blocks(&p, num_threads, <double*> NULL)
+    elif kind == F32:
+        softmax_blocks(&p, num_threads, <float*> NULL)
+    elif kind == BF16:
+        softmax_blocks(&p, num_threads, <bfloat16*> NULL)
+    else:
+        softmax_blocks(&p, num_threads, <float16*> NULL)
 
 
 def count_labels(

@@ -19,7 +19,12 @@ cdef enum:
     BATCH = 64  # rows that are finished together
 
 
+cdef enum Output:
+    GRADIENT, SOFTMAX, LOG_SOFTMAX, LOGSUMEXP
+
+
 cdef struct Problem:
+    Output output  # what goes to `grad`; of logsumexp, what goes to `losses`
     # Logits [outer, classes, inner], strides in elements; the stride of inner is 1.
     Py_ssize_t outer, classes, inner
     const char* logits
@@ -64,7 +69,7 @@ cdef struct Batch:
     double[BATCH] kappa
     double[BATCH] beta_sum
     double[BATCH] anchor  # what was subtracted from the logits before exp
-    double[BATCH] top  # the largest logit, where beta is not 0
+    double[BATCH] top  # the largest logit, where beta is not 0 and for log_softmax
     double[BATCH] dot  # sum_c beta_c (x_c - top)
     double[BATCH] rest  # sum of exp(x_c - anchor) over the classes but the label
     double[BATCH] own  # exp(x_y - anchor)
@@ -74,6 +79,11 @@ cdef struct Batch:
     double[BATCH] unit  # weight / divisor
     double[BATCH] at_label  # … and at the label
     double[BATCH] loss
+
+
+cdef inline bint needs_top(const Problem* p) noexcept nogil:
+    """Whether the rows' exact maxima are needed."""
+    return p.share != 0 or p.targets != NULL or p.output == LOG_SOFTMAX or p.output == LOGSUMEXP
 
 
 cdef inline bint is_smoothed(const Problem* p) noexcept nogil:
@@ -137,7 +147,7 @@ cdef inline void count_rows(const Problem* p, Batch* b, Tally* tally) noexcept n
     """Begins a batch: reads `rows` labels from row `first` on; fills the places left over."""
     cdef Py_ssize_t i
     cdef double beta_sum = p.share * p.weight_sum
-    if p.targets == NULL:
+    if p.output == GRADIENT and p.targets == NULL:
         integers(p.labels + b.first * p.label_stride, p.label_kind, p.label_stride, b.rows, b.label)
         check_labels(p, b, tally)
         if p.share != 0:
@@ -149,6 +159,8 @@ cdef inline void count_rows(const Problem* p, Batch* b, Tally* tally) noexcept n
             b.label[i] = -1
             b.weight[i] = 1
             b.kappa[i] = 0
+            # softmax is the gradient of logsumexp: factor 1, nothing to subtract
+            b.beta_sum[i] = 1
     if p.class_weight != NULL or p.sample_weight != NULL:
         weigh_rows(p, b, tally)
     if b.rows < BATCH:

@@ -12,8 +12,10 @@ a scratch row compute their exponentials again.
 from libc.math cimport INFINITY
 from libc.string cimport memset
 
-from .ends cimport WIDTH, end_batch, find_factors
-from .problem cimport BATCH, Batch, Problem, Tally, count_rows, is_smoothed
+from .ends cimport WIDTH, end_batch, find_coefficients, label_of_maximum
+from .problem cimport (
+    BATCH, GRADIENT, LOG_SOFTMAX, Batch, Problem, Tally, count_rows, is_smoothed, needs_top,
+)
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
     advance, exp, finish, kExpScale, kLargestSum, kSmallestSum, lane, lane_max, lanes_of, load, load_first,
@@ -30,7 +32,7 @@ cdef struct Pending:
     # A row that has been swept and whose gradient has still to be written.
     bint waiting, skipped
     Py_ssize_t label
-    double anchor, factor, factor_rest, at_label, unit  # unit: what beta is multiplied by
+    double anchor, top, factor, factor_rest, at_label, unit  # unit: what beta is multiplied by
     const char* logits
     const char* targets
     char* exps
@@ -115,6 +117,10 @@ cdef inline void write_block(
     low = vec[real](lost(row.factor, <vec[real]*> NULL) + row.factor_rest)
     if row.skipped:
         memset(out, 0, n * sizeof(real))
+    elif p.output == LOG_SOFTMAX:
+        for k in range((n + width - 1) // width):
+            g = load_first(x + k * width, n - k * width, 0) - vec[real](row.top) - factor
+            store_first(out + k * width, g, n - k * width)
     else:
         if varies:
             if targets != NULL:
@@ -205,9 +211,12 @@ cdef inline void sum_row(
     cdef Py_ssize_t y = b.label[i], width = lanes_of(exps)
     cdef double logit = number(x + y) if y >= 0 else -INFINITY
     cdef double anchor, own, rest
-    if is_smoothed(p):
+    if needs_top(p):
         b.top[i] = row_max(x, p.classes)
         anchor = anchor_at(b.top[i])
+        if p.output != GRADIENT:
+            label_of_maximum(b, i, x, p.classes, 1)
+            y, logit = b.label[i], number(x + b.label[i])
     else:
         anchor = choose_anchor(row_max(x, min(GUESS_VECTORS * width, p.classes)))
     own = exp_of_one(logit - anchor)
@@ -232,8 +241,12 @@ cdef inline void await_gradient(
     row.skipped = b.weight[i] == 0
     row.label = b.label[i]
     row.anchor = b.anchor[i]
-    row.factor = b.factor[i] / kExpScale
-    row.factor_rest = b.factor_rest[i] / kExpScale
+    row.top = b.top[i]
+    row.factor = b.factor[i]
+    row.factor_rest = b.factor_rest[i]
+    if p.output != LOG_SOFTMAX:  # exponentials are kept times kExpScale
+        row.factor /= kExpScale
+        row.factor_rest /= kExpScale
     row.at_label = b.at_label[i]
     row.unit = b.unit[i]
     row.logits = x
@@ -266,7 +279,7 @@ cdef inline void sum_rows(
         else:
             sum_row(p, x, targets, b, i, <vec[real]*> exps, before, w)
         if p.grad != NULL:
-            find_factors(p, b, i - i % WIDTH)
+            find_coefficients(p, b, i - i % WIDTH)
             seek(w[0], p.grad + row * p.grad_outer_stride * <Py_ssize_t> sizeof(real))
             await_gradient(p, b, i, before, <const char*> x, targets, exps, sizeof(real))
 

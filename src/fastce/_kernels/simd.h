@@ -340,6 +340,18 @@ template <class T> inline bool stored_within_unit(const T* p, ptrdiff_t n, bool 
     return all_within<T>(n, allow_nan, [&](ptrdiff_t k) { return load(p + k, n - k, 0.0); });
 }
 
+// The first of n elements, `stride` apart, that equals x; 0 if none does. Whether one of them is NaN.
+template <class T> inline ptrdiff_t index_of(const T* p, ptrdiff_t n, ptrdiff_t stride, double x) {
+    for (ptrdiff_t k = 0; k < n; ++k)
+        if (widen(p[k * stride]) == x) return k;
+    return 0;
+}
+template <class T> inline bool has_nan(const T* p, ptrdiff_t n, ptrdiff_t stride) {
+    for (ptrdiff_t k = 0; k < n; ++k)
+        if (widen(p[k * stride]) != widen(p[k * stride])) return true;
+    return false;
+}
+
 // Asks for the line 8 KB after p, into the second-level cache (docs/performance.md has what was tried).
 FASTCE_INLINE void prefetch_ahead(const void* p) {
     __builtin_prefetch(static_cast<const char*>(p) + 8192, 0, 2);

@@ -10,8 +10,10 @@ anchor, the tile is done again with every row's own.
 from libc.math cimport INFINITY
 from libc.string cimport memcpy, memset
 
-from .ends cimport WIDTH, end_batch, find_factors
-from .problem cimport BATCH, Batch, Problem, Tally, count_rows, is_smoothed
+from .ends cimport WIDTH, end_batch, find_coefficients, label_of_maximum
+from .problem cimport (
+    BATCH, LOG_SOFTMAX, LOGSUMEXP, Batch, Problem, Tally, count_rows, is_smoothed, needs_top,
+)
 from .row cimport anchor_at, choose_anchor, row_max
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
@@ -71,13 +73,15 @@ cdef inline void take_exps(
 
 
 cdef inline void take_exps_by_row(
-    const real* x, Py_ssize_t classes, Batch* b, vec[real]* exps
+    const real* x, const Problem* p, Batch* b, vec[real]* exps
 ) noexcept nogil:
-    """The same with an anchor for every row: its maximum."""
-    cdef Py_ssize_t c, i, n, width = lanes_of(exps)
+    """The same with an anchor for every row, from its own maximum."""
+    cdef Py_ssize_t c, i, n, width = lanes_of(exps), classes = p.classes
     for i in range(b.rows):
         b.top[i] = row_max(x + i * classes, classes)
         b.anchor[i] = anchor_at(b.top[i])
+        if p.output == LOG_SOFTMAX or p.output == LOGSUMEXP:
+            label_of_maximum(b, i, x + i * classes, classes, 1)
         for c from 0 <= c < classes by width:
             n = min(width, classes - c)
             store_lanes(
@@ -205,20 +209,49 @@ cdef inline void find_gradient(
             store_first(out + at, vec[real](value), 1)
 
 
-cdef inline void write_tile(
-    const Problem* p, Batch* b, const Tile* tile, writer* w, real* like
+cdef inline void find_log_softmax(
+    const Problem* p, Batch* b, const real* x, real* out, Py_ssize_t n
 ) noexcept nogil:
-    """Writes the gradient of a tile to where it belongs."""
+    """log_softmax of a tile, n elements one after another."""
+    cdef const vec[real]* pattern = <const vec[real]*> p.pattern
+    cdef vec[real] tops[BATCH_VECTORS]
+    cdef vec[real] shifts[BATCH_VECTORS]
+    cdef vec[real] v
+    cdef Py_ssize_t i, k = 0, t = 0, width = lanes_of(pattern)
+    numbers(<const char*> b.top, F64, b.rows, &tops[0])
+    numbers(<const char*> b.factor, F64, b.rows, &shifts[0])
+    for i in range((n + width - 1) // width):
+        v = load_first(x + i * width, n - i * width, 0)
+        v = v - spread(tops[t], pattern + k) - spread(shifts[t], pattern + k)
+        store_first(out + i * width, v, n - i * width)
+        k += 1
+        if k == p.classes:
+            t, k = t + 1, 0
+
+
+cdef inline void find_output(
+    const Problem* p, Batch* b, const Tile* tile, const real* x, real* out, Py_ssize_t n
+) noexcept nogil:
+    if p.output == LOG_SOFTMAX:
+        find_log_softmax(p, b, x, out, n)
+    else:
+        find_gradient(p, b, tile, out, n)
+
+
+cdef inline void write_tile(
+    const Problem* p, Batch* b, const Tile* tile, const real* x, writer* w
+) noexcept nogil:
+    """Writes the output of a tile to where it belongs."""
     cdef Py_ssize_t i, row = p.classes * sizeof(real)
     cdef char* to = p.grad + b.first * p.grad_outer_stride * <Py_ssize_t> sizeof(real)
     for i from 0 <= i < b.rows by WIDTH:
-        find_factors(p, b, i)
+        find_coefficients(p, b, i)
     if p.grad_outer_stride == p.classes:
         seek(w[0], to)
-        find_gradient(p, b, tile, <real*> room(w[0]), b.rows * p.classes)
+        find_output(p, b, tile, x, <real*> room(w[0]), b.rows * p.classes)
         advance(w[0], b.rows * row)
         return
-    find_gradient(p, b, tile, <real*> tile.packed, b.rows * p.classes)
+    find_output(p, b, tile, x, <real*> tile.packed, b.rows * p.classes)
     for i in range(b.rows):
         seek(w[0], to + i * p.grad_outer_stride * <Py_ssize_t> sizeof(real))
         memcpy(room(w[0]), tile.packed + i * row, row)
@@ -251,14 +284,14 @@ cdef inline void tiles_of_block(
         b.rows = min(tile_rows, end - b.first)
         count_rows(p, &b, tally)
         x = packed_rows(p, &b, tile.packed, like)
-        if is_smoothed(p) or not sum_with_common_anchor(x, p.classes, tile_rows, &b, exps):
-            take_exps_by_row(x, p.classes, &b, exps)
+        if needs_top(p) or not sum_with_common_anchor(x, p.classes, tile_rows, &b, exps):
+            take_exps_by_row(x, p, &b, exps)
             sum_tile(x, p.classes, tile_rows, &b, exps)
         if is_smoothed(p):
             sum_tile_products(p, x, &b, <vec[real]*> tile.beta)
         end_batch(p, &b, tally, like)
         if p.grad != NULL:
-            write_tile(p, &b, &tile, w, like)
+            write_tile(p, &b, &tile, x, w)
         b.first += b.rows
     if p.grad != NULL:
         finish(w[0])

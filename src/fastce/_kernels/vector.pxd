@@ -55,6 +55,8 @@ cdef extern from "<exp_log.h>" namespace "fastce" nogil:
     vec[T] scaled_log[T](vec[T])
     bint all_within_unit[T](const vec[T]*, Py_ssize_t, bint)
     bint stored_within_unit[T](const T*, Py_ssize_t, bint)
+    Py_ssize_t index_of[T](const T*, Py_ssize_t, Py_ssize_t, double)
+    bint has_nan[T](const T*, Py_ssize_t, Py_ssize_t)
     void prefetch_ahead(const void*)
     void prefetch_run(const void*, Py_ssize_t)
     double lost[T](double, const vec[T]*)
