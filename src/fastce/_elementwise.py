@@ -27,6 +27,7 @@ class Elements(NamedTuple):
     sample_weight: Array | None
     pos_weight: Array | None
     grad: Array | None
+    hess: Array | None
     losses: Array | None
 
 
@@ -62,7 +63,8 @@ def _call(
         e.function, raw(e.x), e.kind, *shape,
         None if e.labels is None else raw(e.labels), e.label_kind,
         0 if e.labels is None else e.labels.itemsize, e.sample_weight, pos_weight, period,
-        o.label_smoothing, o.eps, None if e.grad is None else raw(e.grad), o.streaming, o.divisor,
+        o.label_smoothing, o.eps, None if e.grad is None else raw(e.grad),
+        None if e.hess is None else raw(e.hess), o.streaming, o.divisor,
         e.losses, check, o.num_threads,
     )  # fmt: skip
     return result
@@ -87,6 +89,7 @@ def _block(e: Elements, index: Index, first: int) -> tuple[Elements, Array | Non
         labels=None if e.labels is None else part(e.labels),
         sample_weight=None if e.sample_weight is None else e.sample_weight[span],
         grad=None if e.grad is None else np.empty_like(x),
+        hess=None if e.hess is None else np.empty_like(x),
         losses=None if e.losses is None else e.losses[span],
     )
     return block, pos_weight, (1, 1, x.size) if e.axis is None else (len(x), x.shape[1], 1)
@@ -99,20 +102,25 @@ def run(e: Elements, o: Options, *, check: bool = False) -> tuple[float, bool]:
             x=e.x.reshape(1),
             labels=None if e.labels is None else e.labels.reshape(1),
             grad=None if e.grad is None else e.grad.reshape(1),
+            hess=None if e.hess is None else e.hess.reshape(1),
         )
-    if _contiguous(e.x) and _contiguous(e.labels) and _contiguous(e.grad):
+    if _contiguous(e.x) and _contiguous(e.labels) and _contiguous(e.grad) and _contiguous(e.hess):
         loss, bad = _call(e, _split(e.x.shape, e.axis), e.pos_weight, o, check)
         return loss, bad < 0
     axis = -1 if e.axis is None else e.axis
     moved = np.moveaxis(e.x, axis, -1)
-    grad = None if e.grad is None else np.moveaxis(e.grad, axis, -1)
+    outputs = {
+        name: np.moveaxis(array, axis, -1)
+        for name, array in (("grad", e.grad), ("hess", e.hess))
+        if array is not None and not check
+    }
     losses, good, first = [], True, 0
     for index in row_blocks(moved.shape[:-1], moved.shape[-1]):
         block, pos_weight, shape = _block(e, index, first)
         loss, bad = _call(block, shape, pos_weight, o._replace(streaming=False), check)
         losses.append(loss)
         good = good and bad < 0
-        if grad is not None and block.grad is not None and not check:
-            grad[index] = block.grad.reshape(grad[index].shape)
+        for name, output in outputs.items():
+            output[index] = getattr(block, name).reshape(output[index].shape)
         first += shape[0] * shape[2]
     return (math.fsum(losses) if all(map(math.isfinite, losses)) else sum(losses)), good

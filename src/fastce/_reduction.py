@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 REDUCTIONS = ("none", "sum", "mean")
 NORMALIZERS = ("weight", "valid", "all", "nonzero")
@@ -73,3 +73,9 @@ def mean(total: float, d: float) -> float:
 def gradient_divisor(reduction: str, d: float) -> float:
     """Return what row gradients are divided by."""
     return d if reduction == "mean" else 1.0
+
+
+def result(loss: Any, grad: Any, hess: Any) -> Any:
+    """Return the loss, followed by what else was asked for."""
+    asked = tuple(part for part in (grad, hess) if part is not None)
+    return (loss, *asked) if asked else loss

@@ -35,6 +35,7 @@ class Rows(NamedTuple):
     label_kind: int
     sample_weight: Array | None
     grad: Array | None
+    hess: Array | None
     losses: Array | None
 
 
@@ -55,7 +56,7 @@ def _call(rows: Rows, w: Walk, labels: tuple[Array, int, int], grad: Walk | None
             o.class_weight, smoothing, rows.sample_weight, o.label_smoothing, weight_sum, o.z_loss,
             None if rows.grad is None else raw(rows.grad),
             0 if grad is None else grad.outer_stride, 0 if grad is None else grad.class_stride,
-            o.streaming, o.divisor, rows.losses, o.num_threads,
+            None if rows.hess is None else raw(rows.hess), o.streaming, o.divisor, rows.losses, o.num_threads,
         )
     )  # fmt: skip
 
@@ -64,6 +65,8 @@ def _walked(rows: Rows, w: Walk) -> tuple[tuple[Array, int, int] | None, Walk | 
     """Return the labels and the gradient as the logits are walked, and whether that can be done."""
     grad = None if rows.grad is None else same_walk(w, rows.grad, rows.axis)
     possible = grad is not None or rows.grad is None
+    if rows.hess is not None:  # walked with the gradient's strides
+        possible = possible and same_walk(w, rows.hess, rows.axis) == grad
     if not _has_probabilities(rows.label_kind):
         return (*label_stride(rows.labels), 0), grad, possible
     y = same_walk(w, rows.labels, rows.axis)
@@ -85,6 +88,7 @@ def run(rows: Rows, options: Options) -> Tally:
 def _run_blocks(rows: Rows, options: Options) -> Tally:
     x = np.moveaxis(rows.logits, rows.axis, -1)
     grad = None if rows.grad is None else np.moveaxis(rows.grad, rows.axis, -1)
+    hess = None if rows.hess is None else np.moveaxis(rows.hess, rows.axis, -1)
     dense = _has_probabilities(rows.label_kind)
     y = np.moveaxis(rows.labels, rows.axis, -1) if dense else rows.labels
     classes = x.shape[-1]
@@ -93,15 +97,18 @@ def _run_blocks(rows: Rows, options: Options) -> Tally:
         part = native_rows(x, index, classes)
         span = slice(first, first + len(part))
         part_grad = None if grad is None else np.empty_like(part)
+        part_hess = None if hess is None else np.empty_like(part)
         labels = native_rows(y, index, classes) if dense else np.ascontiguousarray(y[index]).ravel()
         block = Rows(
             part, rows.kind, 1, labels, rows.label_kind,
-            None if rows.sample_weight is None else rows.sample_weight[span], part_grad,
+            None if rows.sample_weight is None else rows.sample_weight[span], part_grad, part_hess,
             None if rows.losses is None else rows.losses[span],
         )  # fmt: skip
         total = total.plus(run(block, options._replace(streaming=False)), first)
         if grad is not None and part_grad is not None:
             grad[index] = part_grad.reshape(grad[index].shape)
+        if hess is not None and part_hess is not None:
+            hess[index] = part_hess.reshape(hess[index].shape)
         first += len(part)
     return total
 

@@ -234,7 +234,7 @@ def sigmoid(logits: npt.ArrayLike, *, out: Array | None = None, num_threads: int
     streaming = out.nbytes > STREAMING_BYTES and out is not logits
     options = _elementwise.Options(0.0, 0.0, 1.0, streaming, threads)
     elements = _elementwise.Elements(
-        _elementwise.SIGMOID, x, kind, None, None, 0, None, None, out, None
+        _elementwise.SIGMOID, x, kind, None, None, 0, None, None, out, None, None
     )
     if x.size:
         _elementwise.run(elements, options)

@@ -74,7 +74,7 @@ def _pos_weight(value: object, x: Array) -> Array | None:
 def _loss(
     function: int, name: str, inputs: object, labels: object, pos_weight: object, sample_weight: object,
     label_smoothing: float, eps: float, axis: int | None, reduction: str, normalizer: str | float,
-    return_grad: bool, grad_out: Array | None, num_threads: int | None,
+    return_grad: bool, grad_out: Array | None, return_hess: bool, num_threads: int | None,
 ) -> Any:  # fmt: skip
     """Both losses: check, choose, call."""
     x, kind = _arrays.as_floats(inputs, name)
@@ -91,8 +91,9 @@ def _loss(
     if grad_out is not None:
         others = {"labels": labels, "sample_weight": sample_weight, "pos_weight": pos_weight}
         grad = _arrays.as_out(grad_out, "grad_out", x, others)
-    elif return_grad:
+    elif return_grad or return_hess:
         grad = np.empty(x.shape, dtype=x.dtype.newbyteorder("="))
+    hess = np.empty_like(grad) if return_hess and grad is not None else None
     losses = None
     if reduction == "none":
         losses = np.empty(shape, np.float64 if x.dtype.itemsize == 8 else np.float32)
@@ -103,7 +104,7 @@ def _loss(
         label_smoothing, eps, _reduction.gradient_divisor(reduction, d), streaming, threads
     )
     flat = None if losses is None else losses.reshape(-1)
-    elements = Elements(function, x, kind, k, y, label_kind, sw, ratio, grad, flat)
+    elements = Elements(function, x, kind, k, y, label_kind, sw, ratio, grad, hess, flat)
     total = 0.0
     if x.size:
         if grad_out is not None and not _elementwise.run(elements, options, check=True)[1]:
@@ -118,7 +119,8 @@ def _loss(
         loss = losses
     elif reduction == "mean":
         loss = _reduction.mean(total, d)
-    return loss if grad is None else (loss, grad)
+    with_grad = return_grad or grad_out is not None
+    return _reduction.result(loss, grad if with_grad else None, hess)
 
 
 def sigmoid_cross_entropy(
@@ -133,6 +135,7 @@ def sigmoid_cross_entropy(
     normalizer: str | float = "weight",
     return_grad: bool = False,
     grad_out: Array | None = None,
+    return_hess: bool = False,
     num_threads: int | None = None,
 ) -> Any:
     r"""Cross-entropy of independent binary problems, in nats, and its gradient.
@@ -154,7 +157,7 @@ def sigmoid_cross_entropy(
         In [0, 1].
     axis : int, optional
         The axis over which losses are summed to make an item; by default every element is an item.
-    reduction, normalizer, return_grad, grad_out, num_threads
+    reduction, normalizer, return_grad, grad_out, return_hess, num_threads
         As for `softmax_cross_entropy`, of items instead of rows.
 
     Returns
@@ -162,6 +165,8 @@ def sigmoid_cross_entropy(
     loss : float, or array of the items' shape for ``reduction="none"``
     grad : ndarray of the shape and dtype of `logits`
         With `return_grad` only.
+    hess : ndarray of the shape and dtype of `logits`
+        With `return_hess` only: the second derivatives.
 
     Raises
     ------
@@ -188,7 +193,7 @@ def sigmoid_cross_entropy(
     smoothing = as_number(label_smoothing, "label_smoothing", 0, 1, "in [0, 1]")
     return _loss(
         _elementwise.LOGISTIC, "logits", logits, labels, pos_weight, sample_weight, smoothing, 0.0, axis,
-        reduction, normalizer, return_grad, grad_out, num_threads,
+        reduction, normalizer, return_grad, grad_out, bool(return_hess), num_threads,
     )  # fmt: skip
 
 
@@ -249,5 +254,5 @@ def binary_cross_entropy(
     clip = as_number(eps, "eps", 0, math.nextafter(0.5, 0), "in [0, 0.5)")
     return _loss(
         _elementwise.BINARY, "probs", probs, labels, None, sample_weight, 0.0, clip, axis,
-        reduction, normalizer, return_grad, grad_out, num_threads,
+        reduction, normalizer, return_grad, grad_out, False, num_threads,
     )  # fmt: skip

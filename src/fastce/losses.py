@@ -60,7 +60,7 @@ def softmax_cross_entropy(
     sample_weight: npt.ArrayLike | None = ..., label_smoothing: float = ..., z_loss: float = ...,
     ignore_index: int = ..., axis: int = ..., reduction: Literal["sum", "mean"] = ...,
     normalizer: str | float = ..., return_grad: Literal[False] = ..., grad_out: None = ...,
-    num_threads: int | None = ...,
+    return_hess: Literal[False] = ..., num_threads: int | None = ...,
 ) -> float: ...  # fmt: skip
 
 
@@ -69,7 +69,8 @@ def softmax_cross_entropy(
     logits: npt.ArrayLike, labels: npt.ArrayLike, *, class_weight: npt.ArrayLike | None = ...,
     sample_weight: npt.ArrayLike | None = ..., label_smoothing: float = ..., z_loss: float = ...,
     ignore_index: int = ..., axis: int = ..., reduction: str = ..., normalizer: str | float = ...,
-    return_grad: bool = ..., grad_out: Array | None = ..., num_threads: int | None = ...,
+    return_grad: bool = ..., grad_out: Array | None = ..., return_hess: bool = ...,
+    num_threads: int | None = ...,
 ) -> Any: ...  # fmt: skip
 
 
@@ -87,6 +88,7 @@ def softmax_cross_entropy(
     normalizer: str | float = "weight",
     return_grad: bool = False,
     grad_out: Array | None = None,
+    return_hess: bool = False,
     num_threads: int | None = None,
 ) -> Any:
     r"""Softmax cross-entropy of logits against class labels, in nats, and its gradient.
@@ -123,6 +125,8 @@ def softmax_cross_entropy(
     grad_out : ndarray, optional
         Where the gradient is written: of the shape and dtype of `logits`, native byte order; it may be
         `logits` itself. Implies `return_grad`.
+    return_hess : bool, default False
+        Whether the diagonal of the Hessian with respect to the logits is returned too, as last.
     num_threads : int, optional
         By default what the work deserves. The result has the same bits for every number.
 
@@ -132,6 +136,9 @@ def softmax_cross_entropy(
         An array has the dtype of the logits (float32 for half precision). An empty mean is NaN.
     grad : ndarray of the shape and dtype of `logits`
         With `return_grad` only: the gradient of the reduced loss, or of each row's own.
+    hess : ndarray of the shape and dtype of `logits`
+        With `return_hess` only: the second derivatives, for a plain label ``p * (1 - p)`` times the
+        row's weight.
 
     Raises
     ------
@@ -174,12 +181,13 @@ def softmax_cross_entropy(
     if grad_out is not None:
         inputs = {"labels": labels, "class_weight": class_weight, "sample_weight": sample_weight}
         grad = _arrays.as_out(grad_out, "grad_out", x, inputs)
-    elif return_grad:
+    elif return_grad or return_hess:
         grad = np.empty_like(x, dtype=x.dtype.newbyteorder("="), subok=False)
+    hess = np.empty_like(grad) if return_hess and grad is not None else None
     losses = None
     if reduction == "none":
         losses = np.empty(shape, np.float64 if kind == _arrays.LOGIT_KINDS[np.dtype(np.float64)] else np.float32)
-    rows = _softmax.Rows(x, kind, k, y, label_kind, sw, grad, None if losses is None else losses.ravel())
+    rows = _softmax.Rows(x, kind, k, y, label_kind, sw, grad, hess, None if losses is None else losses.ravel())
     options = _softmax.Options(
         cw, smoothing, z, as_label(ignore_index, "ignore_index"), 1.0,
         grad is not None and grad.nbytes > STREAMING_BYTES and grad_out is not logits, threads,
@@ -203,4 +211,5 @@ def softmax_cross_entropy(
         loss = tally.loss
     else:
         loss = _reduction.mean(tally.loss, _reduction.denominator(normalizer, math.prod(shape), tally))
-    return loss if grad is None else (loss, grad)
+    with_grad = return_grad or grad_out is not None
+    return _reduction.result(loss, grad if with_grad else None, hess)

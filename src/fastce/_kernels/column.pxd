@@ -31,11 +31,13 @@ cdef struct Columns:
     const char* logits
     const char* targets
     char* grad
+    char* hess
     char* exps
+    char* curved  # as many lanes again
 
 
 cdef inline Py_ssize_t column_bytes() noexcept nogil:
-    return CHUNK * BATCH * sizeof(double)
+    return 2 * CHUNK * BATCH * sizeof(double)
 
 
 cdef inline vec[real] anchor_of(Batch* b, Py_ssize_t i, vec[real]* like) noexcept nogil:
@@ -245,15 +247,42 @@ cdef inline double class_weight_of(const Problem* p, Py_ssize_t c) noexcept nogi
     return p.class_weight[c] if p.class_weight != NULL else 1
 
 
-cdef inline void write_columns(
-    const Problem* p, const Columns* t, Batch* b, Py_ssize_t c, Py_ssize_t count, writer* w, real* like
+cdef inline void find_column_hess(
+    const Problem* p, const Columns* t, Batch* b, Py_ssize_t c, Py_ssize_t count, real* like
 ) noexcept nogil:
-    """Writes the gradient of `count` classes to where it belongs."""
+    """The diagonal of the Hessian of `count` classes, beside their exponentials."""
     cdef const vec[real]* exps = <const vec[real]*> t.exps
+    cdef vec[real]* out = <vec[real]*> t.curved
+    cdef vec[real] inverse[BATCH_VECTORS]
+    cdef vec[real] curvature[BATCH_VECTORS]
+    cdef vec[real] bend[BATCH_VECTORS]
+    cdef vec[real] q, one = vec[real](1.0)
+    cdef Py_ssize_t i, k, v, vectors = BATCH // lanes_of(exps)
+    numbers(<const char*> b.inverse, F64, BATCH, &inverse[0])
+    numbers(<const char*> b.curvature, F64, BATCH, &curvature[0])
+    numbers(<const char*> b.bend, F64, BATCH, &bend[0])
+    for k in range(count):
+        for v in range(vectors):
+            q = exps[k * vectors + v] * inverse[v]
+            out[k * vectors + v] = q * (curvature[v] * (one - q) + bend[v] * q)
+    for i in range(b.rows):
+        if b.weight[i] == 0:
+            for k in range(count):
+                set_lane(out, k * BATCH + i, 0)
+        elif c <= b.label[i] < c + count:
+            set_lane(out, (b.label[i] - c) * BATCH + i, b.hess_at_label[i])
+
+
+cdef inline void write_columns(
+    const Problem* p, Batch* b, char* grad, const char* values, Py_ssize_t c, Py_ssize_t count, writer* w,
+    real* like,
+) noexcept nogil:
+    """Writes the values of `count` classes to where they belong."""
+    cdef const vec[real]* exps = <const vec[real]*> values
     cdef Py_ssize_t k, v, width = lanes_of(exps), vectors = BATCH // width
     cdef real* out
     for k in range(count):
-        seek(w[0], t.grad + (c + k) * p.grad_class_stride * <Py_ssize_t> sizeof(real))
+        seek(w[0], grad + (c + k) * p.grad_class_stride * <Py_ssize_t> sizeof(real))
         out = <real*> room(w[0])
         for v in range((b.rows + width - 1) // width):
             store_first(out + v * width, exps[k * vectors + v], b.rows - v * width)
@@ -270,15 +299,18 @@ cdef inline void gradient_of_columns(
         for c from 0 <= c < p.classes by CHUNK:
             count = min(CHUNK, p.classes - c)
             find_column_log_softmax(p, t, b, c, count, like)
-            write_columns(p, t, b, c, count, w, like)
+            write_columns(p, b, t.grad, t.exps, c, count, w, like)
         return
     unscale_factors(b)
     for c from 0 <= c < p.classes by CHUNK:
         count = min(CHUNK, p.classes - c)
         if p.classes > CHUNK:
             take_column_exps(p, t, b, c, count, like)
+        if p.hess != NULL:
+            find_column_hess(p, t, b, c, count, like)
+            write_columns(p, b, t.hess, t.curved, c, count, &w[1], like)
         find_column_gradient(p, t, b, c, count, like)
-        write_columns(p, t, b, c, count, w, like)
+        write_columns(p, b, t.grad, t.exps, c, count, w, like)
 
 
 cdef inline Columns columns_at(const Problem* p, Py_ssize_t row, char* scratch, real* like) noexcept nogil:
@@ -286,11 +318,15 @@ cdef inline Columns columns_at(const Problem* p, Py_ssize_t row, char* scratch, 
     cdef Columns t
     cdef Py_ssize_t outer = row // p.inner, inner = row % p.inner
     t.exps = scratch
+    t.curved = scratch + CHUNK * BATCH * sizeof(double)
+    t.hess = NULL
     t.logits = <const char*> ((<const real*> p.logits) + outer * p.outer_stride + inner)
     t.grad = NULL
     t.targets = NULL
     if p.grad != NULL:
         t.grad = <char*> ((<real*> p.grad) + outer * p.grad_outer_stride + inner)
+    if p.hess != NULL:
+        t.hess = <char*> ((<real*> p.hess) + outer * p.grad_outer_stride + inner)
     if p.targets != NULL:
         t.targets = p.targets + outer * p.target_outer_stride + inner * p.target_itemsize
     return t
@@ -318,5 +354,5 @@ cdef inline void columns_of_block(
         if p.grad != NULL:
             gradient_of_columns(p, &t, &b, w, like)
         b.first += b.rows
-    if p.grad != NULL:
-        finish(w[0])
+    finish(w[0])
+    finish(w[1])

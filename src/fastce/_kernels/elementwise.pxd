@@ -37,6 +37,7 @@ cdef struct Elements:
     double keep, share  # 1 - label smoothing, half of it
     double eps
     char* grad  # or where a sigmoid goes; or NULL
+    char* hess  # second derivatives, or NULL
     bint streaming
     double divisor
     char* losses  # one per item, or NULL
@@ -100,6 +101,13 @@ cdef inline vec[real] logistic_slope(vec[real] x, vec[real] no, vec[real] yes) n
     return no * where_negative(x, s, r) - yes * where_negative(x, r, s)
 
 
+cdef inline vec[real] logistic_curvature(vec[real] x, vec[real] both) noexcept nogil:
+    """both * sigmoid(x) * sigmoid(-x)"""
+    cdef vec[real] e = exp(vec[real](0.0) - magnitude(x))
+    cdef vec[real] r = inverse_of_one_more(e)
+    return both * (e * r * r)
+
+
 cdef inline vec[real] binary_loss(vec[real] p, vec[real] z, vec[real] eps) noexcept nogil:
     """-(z ln max(p, eps) + (1 - z) ln max(1 - p, eps)); 0 ln 0 is 0."""
     cdef vec[real] zero = vec[real](0.0), one = vec[real](1.0)
@@ -119,7 +127,7 @@ cdef inline vec[real] binary_slope(vec[real] p, vec[real] z, vec[real] eps) noex
 
 
 cdef inline void logistic_run(
-    const Elements* p, const Lanes* s, const real* x, Py_ssize_t n, real* grad, real* like
+    const Elements* p, const Lanes* s, const real* x, Py_ssize_t n, real* grad, real* hess
 ) noexcept nogil:
     cdef const vec[real]* labels = <const vec[real]*> s.labels
     cdef const vec[real]* ratio = <const vec[real]*> s.pos_weight
@@ -135,6 +143,8 @@ cdef inline void logistic_run(
         losses[k] = logistic_loss(v, no, yes)
         if grad != NULL:
             store_gradient(s, k, n, logistic_slope(v, no, yes), grad)
+        if hess != NULL:
+            store_gradient(s, k, n, logistic_curvature(v, no + yes), hess)
 
 
 cdef inline void binary_run(
@@ -210,9 +220,13 @@ cdef inline void one_run(
     """The elements at … at + n - 1: losses to scratch, gradient to where it belongs."""
     cdef const real* x = (<const real*> p.x) + at
     cdef real* grad = NULL
+    cdef real* hess = NULL
     if p.grad != NULL:
         seek(w[0], <char*> ((<real*> p.grad) + at))
         grad = <real*> room(w[0])
+    if p.hess != NULL:
+        seek(w[1], <char*> ((<real*> p.hess) + at))
+        hess = <real*> room(w[1])
     if p.function == SIGMOID:
         sigmoid_run(x, n, grad)
     else:
@@ -222,11 +236,13 @@ cdef inline void one_run(
         if p.pos_weight != NULL:
             numbers(<const char*> (p.pos_weight + at % p.period), F64, n, <vec[real]*> s.pos_weight)
         if p.function == LOGISTIC:
-            logistic_run(p, s, x, n, grad, like)
+            logistic_run(p, s, x, n, grad, hess)
         else:
             binary_run(p, s, x, n, grad, like)
     if grad != NULL:
         advance(w[0], n * sizeof(real))
+    if hess != NULL:
+        advance(w[1], n * sizeof(real))
 
 
 cdef inline void add_run(
@@ -353,8 +369,8 @@ cdef inline void elements_of_block(
         rows_as_items(p, &s, begin, end, w, count, like)
     else:
         columns_as_items(p, &s, begin, end, w, count, like)
-    if p.grad != NULL:
-        finish(w[0])
+    finish(w[0])
+    finish(w[1])
 
 
 cdef inline bint labels_are_good(

@@ -36,6 +36,21 @@ cdef inline void find_factors(const Problem* p, Batch* b, Py_ssize_t i) noexcept
     put_doubles(b.factor + i, factor)
     put_doubles(b.factor_rest + i, lacking / total)
     put_doubles(b.at_label + i, (beyond * own - kappa * rest) * (unit / total))
+    if p.hess != NULL:
+        find_curvature(p, b, i, alpha, unit)
+
+
+cdef inline void find_curvature(
+    const Problem* p, Batch* b, Py_ssize_t i, vec[double] alpha, vec[double] unit
+) noexcept nogil:
+    """The Hessian's coefficients: alpha p (1 - p), and 2 z_loss p^2 from the square of lse."""
+    cdef vec[double] inverse = vec[double](1.0) / (doubles(b.rest + i) + doubles(b.own + i))
+    cdef vec[double] bend = vec[double](2 * p.z_loss) * unit
+    cdef vec[double] label = doubles(b.own + i) * inverse, others = doubles(b.rest + i) * inverse
+    put_doubles(b.inverse + i, inverse)
+    put_doubles(b.curvature + i, alpha)
+    put_doubles(b.bend + i, bend)
+    put_doubles(b.hess_at_label + i, label * (alpha * others + bend * label))
 
 
 cdef inline void find_losses(const Problem* p, Batch* b, Py_ssize_t i) noexcept nogil:

@@ -131,13 +131,16 @@ cdef void softmax_block(
     real* like,
 ) noexcept nogil:
     """One block of rows by the kernel that suits the shape."""
-    cdef writer w = write_through(scratch, not p.streaming)
+    cdef writer[2] w
+    w[0] = write_through(scratch, not p.streaming)
+    w[1] = write_through(scratch + STAGE, not p.streaming)
+    scratch += 2 * STAGE
     if p.inner > 1:
-        columns_of_block(p, begin, end, scratch + STAGE, &w, tally, like)
+        columns_of_block(p, begin, end, scratch, w, tally, like)
     elif p.classes < SHORT:
-        tiles_of_block(p, begin, end, scratch + STAGE, &w, tally, like)
+        tiles_of_block(p, begin, end, scratch, w, tally, like)
     else:
-        rows_of_block(p, begin, end, scratch + STAGE, kept, &w, tally, like)
+        rows_of_block(p, begin, end, scratch, kept, w, tally, like)
 
 
 cdef Py_ssize_t kept_bytes(const Problem* p, real* like) noexcept nogil:
@@ -151,7 +154,7 @@ cdef Py_ssize_t kept_bytes(const Problem* p, real* like) noexcept nogil:
 cdef tuple softmax_blocks(Problem* p, int num_threads, real* like):
     cdef Py_ssize_t rows = p.outer * p.inner, block = rows_per_block(p)
     cdef Py_ssize_t blocks = (rows + block - 1) // block, i
-    cdef Py_ssize_t kept = kept_bytes(p, like), share = STAGE + (column_bytes() if p.inner > 1 else max(2 * kept, tile_bytes()))
+    cdef Py_ssize_t kept = kept_bytes(p, like), share = 2 * STAGE + (column_bytes() if p.inner > 1 else max(2 * kept, tile_bytes()))
     cdef Py_ssize_t pattern = p.classes * sizeof(vec[real]) if p.grad != NULL and p.inner == 1 and p.classes < SHORT else 0
     cdef Tally* tallies
     cdef char* scratch
@@ -183,7 +186,7 @@ def softmax_cross_entropy(
     Py_ssize_t outer_stride, Py_ssize_t class_stride,
     labels, int label_kind, Py_ssize_t label_stride, Py_ssize_t class_label_stride, int64_t ignore_index,
     class_weight, smoothing, sample_weight, double label_smoothing, double weight_sum, double z_loss,
-    grad, Py_ssize_t grad_outer_stride, Py_ssize_t grad_class_stride, bint streaming, double divisor,
+    grad, Py_ssize_t grad_outer_stride, Py_ssize_t grad_class_stride, hess, bint streaming, double divisor,
     losses, int num_threads,
 ):
     """The softmax losses of all rows.
@@ -199,6 +202,7 @@ def softmax_cross_entropy(
     p.outer_stride, p.class_stride = outer_stride // itemsize, class_stride // itemsize
     p.grad = address(grad)
     p.grad_outer_stride, p.grad_class_stride = grad_outer_stride // itemsize, grad_class_stride // itemsize
+    p.hess = address(hess)
     p.losses = address(losses)
     p.streaming = streaming
     p.class_weight = <const double*> address(class_weight)
@@ -228,10 +232,9 @@ cdef tuple elements_blocks(Elements* p, bint check_only, int num_threads, real* 
     cdef Py_ssize_t total = items * per_item
     cdef Py_ssize_t elements = min(BLOCK_ELEMENTS, max(SMALLEST_BLOCK, total // 16))
     cdef Py_ssize_t block = total if check_only else max(elements // per_item, 1)
-    cdef Py_ssize_t blocks, i, share = STAGE + run_bytes(), bad = -1
+    cdef Py_ssize_t blocks, i, share = 2 * STAGE + run_bytes(), bad = -1
     cdef double loss = 0, loss_lost = 0
     cdef Count* counts
-    cdef writer w
     if check_only:
         items, block = total, elements
     blocks = (items + block - 1) // block
@@ -263,18 +266,21 @@ cdef void elements_block(
     const Elements* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, bint check_only, Count* count,
     real* like,
 ) noexcept nogil:
-    cdef writer w = write_through(scratch, not p.streaming)
+    cdef writer[2] w
+    w[0] = write_through(scratch, not p.streaming)
+    w[1] = write_through(scratch + STAGE, not p.streaming)
+    scratch += 2 * STAGE
     count.bad = -1
     if not check_only:
-        elements_of_block(p, begin, end, scratch + STAGE, &w, count, like)
-    elif not labels_are_good(p, begin, end, scratch + STAGE, like):
+        elements_of_block(p, begin, end, scratch, w, count, like)
+    elif not labels_are_good(p, begin, end, scratch, like):
         count.bad = begin
 
 
 def elementwise(
     int function, x, int kind, Py_ssize_t outer, Py_ssize_t summed, Py_ssize_t inner,
     labels, int label_kind, int label_size, sample_weight, pos_weight, Py_ssize_t period,
-    double label_smoothing, double eps, grad, bint streaming, double divisor, losses, bint check_only,
+    double label_smoothing, double eps, grad, hess, bint streaming, double divisor, losses, bint check_only,
     int num_threads,
 ):
     """Sigmoid cross-entropy (0), binary cross-entropy (1) or the sigmoid (2) of C-contiguous arrays.
@@ -289,7 +295,8 @@ def elementwise(
     p.sample_weight = <const double*> address(sample_weight)
     p.pos_weight, p.period = <const double*> address(pos_weight), period
     p.keep, p.share, p.eps = 1 - label_smoothing, label_smoothing / 2, eps
-    p.grad, p.streaming, p.divisor, p.losses = address(grad), streaming, divisor, address(losses)
+    p.grad, p.hess, p.losses = address(grad), address(hess), address(losses)
+    p.streaming, p.divisor = streaming, divisor
     if kind == F64:
         return elements_blocks(&p, check_only, num_threads, <double*> NULL)
     if kind == F32:

@@ -31,6 +31,7 @@ cdef struct Problem:
     Py_ssize_t outer_stride, class_stride
     char* grad  # or NULL
     Py_ssize_t grad_outer_stride, grad_class_stride
+    char* hess  # the diagonal of the Hessian, laid out like grad; or NULL
     bint streaming  # write the gradient past the caches
     char* losses  # one per row, or NULL
     # Integer labels, one per row, `label_stride` bytes apart …
@@ -78,6 +79,9 @@ cdef struct Batch:
     double[BATCH] factor_rest  # what rounding took from the factor
     double[BATCH] unit  # weight / divisor
     double[BATCH] at_label  # … and at the label
+    # hess_cc = p (curvature (1 - p) + bend p) with p = inverse exp(x_c - anchor) …
+    double[BATCH] inverse, curvature, bend
+    double[BATCH] hess_at_label  # … and at the label
     double[BATCH] loss
 
 

@@ -32,6 +32,7 @@ cdef struct Pending:
     # A row that has been swept and whose gradient has still to be written.
     bint waiting, skipped
     Py_ssize_t label
+    double inverse, curvature, bend, hess_at_label
     double anchor, top, factor, factor_rest, at_label, unit  # unit: what beta is multiplied by
     const char* logits
     const char* targets
@@ -115,6 +116,8 @@ cdef inline void write_block(
     cdef double at_label
     cdef const char* targets = row.targets
     low = vec[real](lost(row.factor, <vec[real]*> NULL) + row.factor_rest)
+    if p.hess != NULL:  # before the gradient, which may be written over the logits
+        write_hess_block(row, c, n, exps, &w[1], like)
     if row.skipped:
         memset(out, 0, n * sizeof(real))
     elif p.output == LOG_SOFTMAX:
@@ -137,6 +140,34 @@ cdef inline void write_block(
             k = row.label - c
             at_label = row.at_label - row.unit * (lane(&beta[0], k) if varies else p.share)
             store_first(out + k, vec[real](at_label), 1)
+    advance(w[0], n * sizeof(real))
+
+
+cdef inline vec[real] curved(vec[real] e, double inverse, double curvature, double bend) noexcept nogil:
+    """p (curvature (1 - p) + bend p) with p = e inverse"""
+    cdef vec[real] p = e * vec[real](inverse)
+    return p * (vec[real](curvature) * (vec[real](1.0) - p) + vec[real](bend) * p)
+
+
+cdef inline void write_hess_block(
+    const Pending* row, Py_ssize_t c, Py_ssize_t n, const vec[real]* exps, writer* w, real* like
+) noexcept nogil:
+    """The diagonal of the Hessian at the classes c … c + n - 1."""
+    cdef real* out = <real*> room(w[0])
+    cdef const real* x = (<const real*> row.logits) + c
+    cdef vec[real] e, anchor = vec[real](row.anchor)
+    cdef Py_ssize_t k, width = lanes_of(exps)
+    if row.skipped:
+        memset(out, 0, n * sizeof(real))
+    else:
+        for k in range((n + width - 1) // width):
+            e = exps[k] if exps != NULL else scaled_exp(
+                load_first(x + k * width, n - k * width, -INFINITY) - anchor
+            )
+            e = curved(e, row.inverse, row.curvature, row.bend)
+            store_first(out + k * width, e, n - k * width)
+        if c <= row.label < c + n:
+            store_first(out + (row.label - c), vec[real](row.hess_at_label), 1)
     advance(w[0], n * sizeof(real))
 
 
@@ -249,6 +280,10 @@ cdef inline void await_gradient(
         row.factor_rest /= kExpScale
     row.at_label = b.at_label[i]
     row.unit = b.unit[i]
+    row.inverse = b.inverse[i] / kExpScale
+    row.curvature = b.curvature[i]
+    row.bend = b.bend[i]
+    row.hess_at_label = b.hess_at_label[i]
     row.logits = x
     row.targets = targets
     row.exps = exps
@@ -281,6 +316,8 @@ cdef inline void sum_rows(
         if p.grad != NULL:
             find_coefficients(p, b, i - i % WIDTH)
             seek(w[0], p.grad + row * p.grad_outer_stride * <Py_ssize_t> sizeof(real))
+            if p.hess != NULL:
+                seek(w[1], p.hess + row * p.grad_outer_stride * <Py_ssize_t> sizeof(real))
             await_gradient(p, b, i, before, <const char*> x, targets, exps, sizeof(real))
 
 
@@ -301,5 +338,5 @@ cdef inline void rows_of_block(
         end_batch(p, &b, tally, like)
         b.first += b.rows
     write_row(p, &before, w, like)
-    if p.grad != NULL:
-        finish(w[0])
+    finish(w[0])
+    finish(w[1])

@@ -163,6 +163,7 @@ cdef inline void unscale_factors(Batch* b) noexcept nogil:
     """Makes the factors those of exponentials that are kept times kExpScale."""
     cdef Py_ssize_t i
     for i in range(BATCH):
+        b.inverse[i] /= kExpScale
         b.factor[i] /= kExpScale
         b.factor_rest[i] /= kExpScale
 
@@ -182,7 +183,6 @@ cdef inline void find_gradient(
     cdef Py_ssize_t i, k, t, at, width = lanes_of(exps), classes = p.classes
     cdef bint smoothed = is_smoothed(p), varies = beta_varies(p)
     cdef double value
-    unscale_factors(b)
     split_doubles(b.factor, b.factor_rest, b.rows, &factors[0], &lows[0])
     for i in range(b.rows):
         spread_unit[i] = b.unit[i] if varies else b.unit[i] * p.share
@@ -229,33 +229,76 @@ cdef inline void find_log_softmax(
             t, k = t + 1, 0
 
 
-cdef inline void find_output(
-    const Problem* p, Batch* b, const Tile* tile, const real* x, real* out, Py_ssize_t n
+cdef inline void find_hess(
+    const Problem* p, Batch* b, const Tile* tile, real* out, Py_ssize_t n
 ) noexcept nogil:
-    if p.output == LOG_SOFTMAX:
+    """The diagonal of the Hessian of a tile."""
+    cdef const vec[real]* exps = <const vec[real]*> tile.exps
+    cdef const vec[real]* pattern = <const vec[real]*> p.pattern
+    cdef vec[real] inverse[BATCH_VECTORS]
+    cdef vec[real] curvature[BATCH_VECTORS]
+    cdef vec[real] bend[BATCH_VECTORS]
+    cdef vec[real] q, one = vec[real](1.0)
+    cdef Py_ssize_t i, k = 0, t = 0, width = lanes_of(exps), classes = p.classes
+    numbers(<const char*> b.inverse, F64, b.rows, &inverse[0])
+    numbers(<const char*> b.curvature, F64, b.rows, &curvature[0])
+    numbers(<const char*> b.bend, F64, b.rows, &bend[0])
+    for i in range((n + width - 1) // width):
+        q = exps[i] * spread(inverse[t], pattern + k)
+        q = q * (spread(curvature[t], pattern + k) * (one - q) + spread(bend[t], pattern + k) * q)
+        store_first(out + i * width, q, n - i * width)
+        k += 1
+        if k == classes:
+            t, k = t + 1, 0
+    for i in range(b.rows):
+        if b.weight[i] == 0:
+            memset(out + i * classes, 0, classes * sizeof(real))
+        elif b.label[i] >= 0:
+            store_first(out + i * classes + b.label[i], vec[real](b.hess_at_label[i]), 1)
+
+
+cdef inline void find_output(
+    const Problem* p, Batch* b, const Tile* tile, const real* x, real* out, Py_ssize_t n, bint hess
+) noexcept nogil:
+    if hess:
+        find_hess(p, b, tile, out, n)
+    elif p.output == LOG_SOFTMAX:
         find_log_softmax(p, b, x, out, n)
     else:
         find_gradient(p, b, tile, out, n)
 
 
 cdef inline void write_tile(
-    const Problem* p, Batch* b, const Tile* tile, const real* x, writer* w
+    const Problem* p, Batch* b, const Tile* tile, const real* x, char* to, writer* w, bint hess
 ) noexcept nogil:
-    """Writes the output of a tile to where it belongs."""
+    """Writes an output of a tile to where it belongs."""
     cdef Py_ssize_t i, row = p.classes * sizeof(real)
-    cdef char* to = p.grad + b.first * p.grad_outer_stride * <Py_ssize_t> sizeof(real)
-    for i from 0 <= i < b.rows by WIDTH:
-        find_coefficients(p, b, i)
-    if p.grad_outer_stride == p.classes:
+    cdef Py_ssize_t stride = p.grad_outer_stride * <Py_ssize_t> sizeof(real)
+    to += b.first * stride
+    if stride == row:
         seek(w[0], to)
-        find_output(p, b, tile, x, <real*> room(w[0]), b.rows * p.classes)
+        find_output(p, b, tile, x, <real*> room(w[0]), b.rows * p.classes, hess)
         advance(w[0], b.rows * row)
         return
-    find_output(p, b, tile, x, <real*> tile.packed, b.rows * p.classes)
+    find_output(p, b, tile, x, <real*> tile.packed, b.rows * p.classes, hess)
     for i in range(b.rows):
-        seek(w[0], to + i * p.grad_outer_stride * <Py_ssize_t> sizeof(real))
+        seek(w[0], to + i * stride)
         memcpy(room(w[0]), tile.packed + i * row, row)
         advance(w[0], row)
+
+
+cdef inline void write_outputs(
+    const Problem* p, Batch* b, const Tile* tile, const real* x, writer* w
+) noexcept nogil:
+    """The Hessian, if asked for, and the gradient, which may be written over the logits."""
+    cdef Py_ssize_t i
+    for i from 0 <= i < b.rows by WIDTH:
+        find_coefficients(p, b, i)
+    if p.output != LOG_SOFTMAX:
+        unscale_factors(b)
+    if p.hess != NULL:
+        write_tile(p, b, tile, x, p.hess, &w[1], True)
+    write_tile(p, b, tile, x, p.grad, w, False)
 
 
 cdef inline const real* packed_rows(const Problem* p, const Batch* b, char* to, real* like) noexcept nogil:
@@ -291,7 +334,7 @@ cdef inline void tiles_of_block(
             sum_tile_products(p, x, &b, <vec[real]*> tile.beta)
         end_batch(p, &b, tally, like)
         if p.grad != NULL:
-            write_tile(p, &b, &tile, x, w)
+            write_outputs(p, &b, &tile, x, w)
         b.first += b.rows
-    if p.grad != NULL:
-        finish(w[0])
+    finish(w[0])
+    finish(w[1])
