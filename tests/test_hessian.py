@@ -9,7 +9,7 @@ STEP = 1e-3
 
 
 def differences(gradient, x):
-    """Fourth-order central differences of each entry of a gradient with respect to its own logit."""
+    """Fourth-order central differences of each entry of a gradient by its own logit."""
     result = np.empty_like(x)
     for at in np.ndindex(x.shape):
         values = []
@@ -21,8 +21,12 @@ def differences(gradient, x):
     return result
 
 
-@pytest.mark.parametrize(("shape", "axis"), [((5, 3), 1), ((4, 40), 1), ((3, 130), 1), ((2, 4, 9), 1)])
-@pytest.mark.parametrize("options", [{}, {"z_loss": 0.1, "label_smoothing": 0.2}, {"weighted": True}])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((5, 3), 1), ((4, 40), 1), ((3, 130), 1), ((2, 4, 9), 1)]
+)
+@pytest.mark.parametrize(
+    "options", [{}, {"z_loss": 0.1, "label_smoothing": 0.2}, {"weighted": True}]
+)
 def test_softmax_hessian(shape, axis, options, isa) -> None:
     rng = np.random.default_rng(1)
     x = rng.normal(size=shape) * 2

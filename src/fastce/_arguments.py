@@ -11,7 +11,7 @@ def as_number(value: object, name: str, low: float, high: float, accepted: str) 
     """Return a real number within [low, high]."""
     if not isinstance(value, (Real, np.generic)) or isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} is {value!r}, accepted is a number {accepted}")
-    x = float(value)  # type: ignore[arg-type]
+    x = float(value)
     if not low <= x <= high:
         raise ValueError(f"{name} is {value!r}, accepted is a number {accepted}")
     return x

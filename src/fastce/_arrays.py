@@ -1,8 +1,8 @@
 """Form: which arrays are accepted, how they are walked, what is refused.
 
 A kernel walks logits as [outer, classes, inner]: either the classes of a row lie one after another
-(inner is 1), or rows lie side by side and their classes are a stride apart. Most layouts are one of the
-two as they stand; the others are copied block by block (`_blocks.py`), never as a whole.
+(inner is 1), or rows lie side by side and their classes are a stride apart. Most layouts are one of
+the two as they stand; the others are copied block by block (`_blocks.py`), never as a whole.
 """
 
 from __future__ import annotations
@@ -72,7 +72,11 @@ def as_floats(value: object, name: str) -> tuple[Array, int]:
     x = as_array(value, name)
     kind = LOGIT_KINDS.get(x.dtype)
     if kind is None:
-        if not isinstance(value, np.ndarray) and isinstance(value, (list, tuple)) and x.dtype.kind in "iu":
+        if (
+            not isinstance(value, np.ndarray)
+            and isinstance(value, (list, tuple))
+            and x.dtype.kind in "iu"
+        ):
             x = x.astype(np.float64)
         kind = logit_kind(x, name)
     return x, kind
@@ -159,8 +163,8 @@ def as_labels(value: object, rows: tuple[int, ...], axis: int) -> tuple[Array, i
             y, kind = y.astype(np.int64), LABEL_KINDS[np.dtype(np.int64)]
         if kind is None:
             raise TypeError(
-                f"labels has dtype {y.dtype}, accepted are integers (one class a row) or floating numbers "
-                "(one probability a class)"
+                f"labels has dtype {y.dtype}, accepted are integers (one class a row) "
+                "or floating numbers (one probability a class)"
             )
         y = y.astype(y.dtype.newbyteorder("="))
     if y.shape != rows:
@@ -192,7 +196,9 @@ def as_weight(value: object, name: str, shape: tuple[int, ...], broadcast: bool)
         try:
             w = np.broadcast_to(w, shape)
         except ValueError:
-            raise ValueError(f"{name} has shape {given}, which does not broadcast to {shape}") from None
+            raise ValueError(
+                f"{name} has shape {given}, which does not broadcast to {shape}"
+            ) from None
     elif given != shape:
         raise ValueError(f"{name} has shape {given}, accepted is {shape}")
     w = np.ascontiguousarray(w, dtype=np.float64)
@@ -210,23 +216,26 @@ def overlaps(a: Array, b: Array) -> bool:
     if a.flags.c_contiguous and b.flags.c_contiguous:
         return True
     try:
-        return bool(np.shares_memory(a, b, max_work=100_000))
+        return bool(np.shares_memory(a, b, max_work=100_000))  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True
 
 
 def as_out(out: object, name: str, like: Array, inputs: dict[str, object]) -> Array:
-    """Check an output array: writeable, of the shape and dtype of `like`, over no input but `like` itself."""
+    """Check an output: writeable, of the shape and dtype of `like`, over no input but `like`."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"{name} is {type(out).__name__}, accepted is a numpy.ndarray")
     dtype = like.dtype.newbyteorder("=")
     if out.shape != like.shape or out.dtype != dtype or not out.dtype.isnative:
         raise ValueError(
-            f"{name} has shape {out.shape} and dtype {out.dtype}, accepted is {like.shape} and {dtype}"
+            f"{name} has shape {out.shape} and dtype {out.dtype}, "
+            f"accepted is {like.shape} and {dtype}"
         )
     if not out.flags.writeable:
         raise ValueError(f"{name} is read-only")
-    if 0 in out.strides and any(n > 1 and s == 0 for n, s in zip(out.shape, out.strides, strict=True)):
+    if 0 in out.strides and any(
+        n > 1 and s == 0 for n, s in zip(out.shape, out.strides, strict=True)
+    ):
         raise ValueError(f"{name} has elements that share memory (strides {out.strides})")
     same = (
         out.__array_interface__["data"][0] == like.__array_interface__["data"][0]

@@ -1,4 +1,4 @@
-"""From checked arguments to one elementwise kernel call, or one per block where layouts need copies."""
+"""From checked arguments to one elementwise call, or one per block where layouts need copies."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ def _call(
     return result
 
 
-def _block(e: Elements, index: Index, first: int) -> tuple[Elements, Array | None, tuple[int, int, int]]:
+def _block(
+    e: Elements, index: Index, first: int
+) -> tuple[Elements, Array | None, tuple[int, int, int]]:
     """Return one block as contiguous copies, its pos_weight, and its shape for the kernel."""
     axis = -1 if e.axis is None else e.axis
 
@@ -96,7 +98,7 @@ def _block(e: Elements, index: Index, first: int) -> tuple[Elements, Array | Non
 
 
 def run(e: Elements, o: Options, *, check: bool = False) -> tuple[float, bool]:
-    """Compute all items, or only check labels; return the sum of losses and whether all was accepted."""
+    """Compute all items, or only check labels; return the sum of losses and if all was accepted."""
     if e.x.ndim == 0:
         e = e._replace(
             x=e.x.reshape(1),

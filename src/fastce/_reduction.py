@@ -34,7 +34,9 @@ class Tally(NamedTuple):
 def check(reduction: str, normalizer: str | float) -> None:
     """Refuse an unknown reduction or normalizer."""
     if reduction not in REDUCTIONS:
-        raise ValueError(f"reduction is {reduction!r}, accepted are {', '.join(map(repr, REDUCTIONS))}")
+        raise ValueError(
+            f"reduction is {reduction!r}, accepted are {', '.join(map(repr, REDUCTIONS))}"
+        )
     if isinstance(normalizer, str):
         if normalizer not in NORMALIZERS:
             raise ValueError(

@@ -26,7 +26,7 @@ class Options(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """The arrays of a call; all but `sample_weight` and `losses` (flat, a row each) as the user has them."""
+    """The arrays of a call as the user has them; `sample_weight` and `losses` flat, a row each."""
 
     logits: Array
     kind: int
@@ -43,7 +43,9 @@ def _has_probabilities(label_kind: int) -> bool:
     return label_kind > 7
 
 
-def _call(rows: Rows, w: Walk, labels: tuple[Array, int, int], grad: Walk | None, o: Options) -> Tally:
+def _call(
+    rows: Rows, w: Walk, labels: tuple[Array, int, int], grad: Walk | None, o: Options
+) -> Tally:
     y, step, class_step = labels
     weight_sum = float(w.classes) if o.class_weight is None else math.fsum(o.class_weight)
     smoothing = None
@@ -56,7 +58,8 @@ def _call(rows: Rows, w: Walk, labels: tuple[Array, int, int], grad: Walk | None
             o.class_weight, smoothing, rows.sample_weight, o.label_smoothing, weight_sum, o.z_loss,
             None if rows.grad is None else raw(rows.grad),
             0 if grad is None else grad.outer_stride, 0 if grad is None else grad.class_stride,
-            None if rows.hess is None else raw(rows.hess), o.streaming, o.divisor, rows.losses, o.num_threads,
+            None if rows.hess is None else raw(rows.hess), o.streaming, o.divisor, rows.losses,
+            o.num_threads,
         )
     )  # fmt: skip
 

@@ -35,16 +35,22 @@ def _quota() -> float:
     try:
         folder = Path("/sys/fs/cgroup/cpu")
         quota_us = int((folder / "cpu.cfs_quota_us").read_text())
-        return quota_us / int((folder / "cpu.cfs_period_us").read_text()) if quota_us > 0 else float("inf")
+        return (
+            quota_us / int((folder / "cpu.cfs_period_us").read_text())
+            if quota_us > 0
+            else float("inf")
+        )
     except (OSError, ValueError):
         return float("inf")
 
 
 def max_threads() -> int:
-    """Return the most threads a call takes by itself: OpenMP's limit, affinity and quota, 1 after a fork."""
+    """Return the most threads a call takes: OpenMP's limit, affinity and quota; 1 after a fork."""
     if _forked:
         return 1
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processors = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     return max(1, int(min(_kernels.active.max_threads(), processors, -(-_quota() // 1))))
 
 
@@ -57,7 +63,9 @@ def threads_for(elements: int, num_threads: int | None) -> int:
     try:
         n = num_threads.__index__()
     except AttributeError:
-        raise TypeError(f"num_threads is {num_threads!r}, accepted is None or an integer >= 1") from None
+        raise TypeError(
+            f"num_threads is {num_threads!r}, accepted is None or an integer >= 1"
+        ) from None
     if n < 1 or num_threads is True:
         raise ValueError(f"num_threads is {num_threads!r}, accepted is None or an integer >= 1")
     return 1 if _forked else min(n, 1024)

@@ -17,7 +17,9 @@ SOFTMAX, LOG_SOFTMAX, LOGSUMEXP = 1, 2, 3
 STREAMING_BYTES = 1 << 23
 
 
-def _run(output: int, x: Array, kind: int, axis: int, out: Array, streaming: bool, threads: int) -> None:
+def _run(
+    output: int, x: Array, kind: int, axis: int, out: Array, streaming: bool, threads: int
+) -> None:
     """Compute all rows in one kernel call, or block by block where the layout needs copies."""
     w = walk(x, axis)
     if output == LOGSUMEXP:
@@ -28,7 +30,15 @@ def _run(output: int, x: Array, kind: int, axis: int, out: Array, streaming: boo
         o = None if w is None else same_walk(w, out, axis)
         if w is not None and o is not None:
             _kernels.active.activation(
-                output, raw(x), kind, *w, raw(out), o.outer_stride, o.class_stride, streaming, threads
+                output,
+                raw(x),
+                kind,
+                *w,
+                raw(out),
+                o.outer_stride,
+                o.class_stride,
+                streaming,
+                threads,
             )
             return
     moved = np.moveaxis(x, axis, -1)
@@ -57,7 +67,11 @@ def _activation(
     else:
         like = x
     if out is None:
-        out = np.empty_like(x, dtype=x.dtype.newbyteorder("=")) if like is x else np.empty(shape, dtype)
+        out = (
+            np.empty_like(x, dtype=x.dtype.newbyteorder("="))
+            if like is x
+            else np.empty(shape, dtype)
+        )
     elif like is x:
         _arrays.as_out(out, "out", x, {})
     else:
@@ -75,7 +89,11 @@ def _activation(
 
 
 def logsumexp(
-    logits: npt.ArrayLike, *, axis: int = -1, out: Array | None = None, num_threads: int | None = None
+    logits: npt.ArrayLike,
+    *,
+    axis: int = -1,
+    out: Array | None = None,
+    num_threads: int | None = None,
 ) -> Array:
     """Logarithm of the sum of exponentials along an axis.
 
@@ -114,7 +132,11 @@ def logsumexp(
 
 
 def log_softmax(
-    logits: npt.ArrayLike, *, axis: int = -1, out: Array | None = None, num_threads: int | None = None
+    logits: npt.ArrayLike,
+    *,
+    axis: int = -1,
+    out: Array | None = None,
+    num_threads: int | None = None,
 ) -> Array:
     """Logarithm of the softmax along an axis: ``logits - logsumexp(logits)``.
 
@@ -141,8 +163,8 @@ def log_softmax(
 
     Notes
     -----
-    Right within 2 ulp (4 for float64) or 1e-7 (4e-16), and the small value of a clear winner to a few ulp
-    of its own size.
+    Right within 2 ulp (4 for float64) or 1e-7 (4e-16), and the small value of a clear winner to a
+    few ulp of its own size.
 
     Examples
     --------
@@ -154,7 +176,11 @@ def log_softmax(
 
 
 def softmax(
-    logits: npt.ArrayLike, *, axis: int = -1, out: Array | None = None, num_threads: int | None = None
+    logits: npt.ArrayLike,
+    *,
+    axis: int = -1,
+    out: Array | None = None,
+    num_threads: int | None = None,
 ) -> Array:
     """Exponentials over their sum along an axis.
 
@@ -193,7 +219,9 @@ def softmax(
     return _activation(SOFTMAX, logits, axis, out, num_threads)
 
 
-def sigmoid(logits: npt.ArrayLike, *, out: Array | None = None, num_threads: int | None = None) -> Array:
+def sigmoid(
+    logits: npt.ArrayLike, *, out: Array | None = None, num_threads: int | None = None
+) -> Array:
     """Logistic function ``1 / (1 + exp(-logits))``.
 
     Parameters

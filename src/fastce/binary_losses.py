@@ -26,7 +26,9 @@ def _labels(labels: object, x: Array, name: str) -> tuple[Array, int]:
     if kind is None and _arrays.is_bfloat16(y.dtype):
         kind = _arrays.BFLOAT16
     if kind is None:
-        raise TypeError(f"labels has dtype {y.dtype}, accepted are bool, integers and floating numbers")
+        raise TypeError(
+            f"labels has dtype {y.dtype}, accepted are bool, integers and floating numbers"
+        )
     if y.shape != x.shape:
         raise ValueError(f"labels has shape {y.shape}, but {name} have {x.shape}")
     return y, kind
@@ -72,9 +74,10 @@ def _pos_weight(value: object, x: Array) -> Array | None:
 
 
 def _loss(
-    function: int, name: str, inputs: object, labels: object, pos_weight: object, sample_weight: object,
-    label_smoothing: float, eps: float, axis: int | None, reduction: str, normalizer: str | float,
-    return_grad: bool, grad_out: Array | None, return_hess: bool, num_threads: int | None,
+    function: int, name: str, inputs: object, labels: object,
+    pos_weight: object, sample_weight: object, label_smoothing: float, eps: float, axis: int | None,
+    reduction: str, normalizer: str | float, return_grad: bool, grad_out: Array | None,
+    return_hess: bool, num_threads: int | None,
 ) -> Any:  # fmt: skip
     """Both losses: check, choose, call."""
     x, kind = _arrays.as_floats(inputs, name)
@@ -140,8 +143,8 @@ def sigmoid_cross_entropy(
 ) -> Any:
     r"""Cross-entropy of independent binary problems, in nats, and its gradient.
 
-    With the smoothed label :math:`z' = (1-\varepsilon) z + \varepsilon/2` and the ratio :math:`r` the loss
-    of an element is :math:`(1-z')\,\mathrm{softplus}(x) + r z'\,\mathrm{softplus}(-x)`.
+    With the smoothed label :math:`z' = (1-\varepsilon) z + \varepsilon/2` and the ratio :math:`r`
+    the loss of an element is :math:`(1-z')\,\mathrm{softplus}(x) + r z'\,\mathrm{softplus}(-x)`.
 
     Parameters
     ----------
@@ -171,15 +174,15 @@ def sigmoid_cross_entropy(
     Raises
     ------
     ValueError
-        For labels outside [0, 1], shapes that do not match, weights that are negative or not finite,
-        options out of range, an unsuitable `grad_out`. Nothing has been written then.
+        For labels outside [0, 1], shapes that do not match, weights that are negative or not
+        finite, options out of range, an unsuitable `grad_out`. Nothing has been written then.
     TypeError
         For dtypes that are not supported.
 
     Notes
     -----
-    No term cancels another: losses and gradient entries are right within 2 ulp (4 for float64) or 1e-7
-    (4e-16) of the item's scale. A term whose factor is 0 is 0, also at infinite logits.
+    No term cancels another: losses and gradient entries are right within 2 ulp (4 for float64) or
+    1e-7 (4e-16) of the item's scale. A term whose factor is 0 is 0, also at infinite logits.
 
     Examples
     --------
@@ -192,8 +195,8 @@ def sigmoid_cross_entropy(
     """
     smoothing = as_number(label_smoothing, "label_smoothing", 0, 1, "in [0, 1]")
     return _loss(
-        _elementwise.LOGISTIC, "logits", logits, labels, pos_weight, sample_weight, smoothing, 0.0, axis,
-        reduction, normalizer, return_grad, grad_out, bool(return_hess), num_threads,
+        _elementwise.LOGISTIC, "logits", logits, labels, pos_weight, sample_weight, smoothing, 0.0,
+        axis, reduction, normalizer, return_grad, grad_out, bool(return_hess), num_threads,
     )  # fmt: skip
 
 
@@ -213,7 +216,8 @@ def binary_cross_entropy(
     r"""Binary cross-entropy of probabilities, in nats, and its gradient.
 
     The loss of an element is
-    :math:`-(z \ln \max(p, \mathrm{eps}) + (1-z) \ln \max(1-p, \mathrm{eps}))` with :math:`0 \ln 0 = 0`.
+    :math:`-(z \ln \max(p, \mathrm{eps}) + (1-z) \ln \max(1-p, \mathrm{eps}))`
+    with :math:`0 \ln 0 = 0`.
 
     Parameters
     ----------

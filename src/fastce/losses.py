@@ -28,16 +28,18 @@ def _probabilities(y: Array, x: Array, kind: int, axis: int) -> tuple[Array, int
     good = np.isfinite(y).all() and (y >= 0).all() if y.size else True
     if not good:
         at = tuple(int(k) for k in np.argwhere(~(np.isfinite(y) & (y >= 0)))[0])
-        raise ValueError(f"labels[{', '.join(map(str, at))}] is {y[at]}, accepted are finite numbers >= 0")
+        raise ValueError(
+            f"labels[{', '.join(map(str, at))}] is {y[at]}, accepted are finite numbers >= 0"
+        )
     return y, kind
 
 
 def _labels(labels: object, x: Array, axis: int) -> tuple[Array, int]:
     y = _arrays.as_array(labels, "labels")
     rows = x.shape[:axis] + x.shape[axis + 1 :]
-    if y.dtype.kind == "f" or _arrays.is_bfloat16(y.dtype):
-        if y.size or isinstance(labels, np.ndarray):
-            return _probabilities(y, x, _arrays.logit_kind(y, "labels"), axis)
+    floating = y.dtype.kind == "f" or _arrays.is_bfloat16(y.dtype)
+    if floating and (y.size or isinstance(labels, np.ndarray)):
+        return _probabilities(y, x, _arrays.logit_kind(y, "labels"), axis)
     return _arrays.as_labels(labels if y.size == 0 else y, rows, axis)
 
 
@@ -101,8 +103,8 @@ def softmax_cross_entropy(
     logits : array of float32, float64, float16 or bfloat16, shape (..., C, ...)
         Unnormalised log-probabilities; the classes lie along `axis`. Any layout.
     labels : array of integers, shape of `logits` without `axis`
-        The class of each row, or `ignore_index`. An array of floating dtype and the shape of `logits`
-        holds class probabilities instead (finite, not negative; rows need not sum to 1).
+        The class of each row, or `ignore_index`. An array of floating dtype and the shape of
+        `logits` holds class probabilities instead (finite, not negative; rows need not sum to 1).
     class_weight : array of shape (C,), optional
         Factor of each class's term, finite and not negative.
     sample_weight : array that broadcasts to the shape of the rows, optional
@@ -118,13 +120,13 @@ def softmax_cross_entropy(
     reduction : {"mean", "sum", "none"}
         What is returned of the rows' losses.
     normalizer : {"weight", "valid", "all", "nonzero"} or a positive number
-        What a mean divides by: the sum of ``sample_weight * class_weight[label]``, the number of rows
-        that are not ignored, of all rows, of rows whose weight is not 0, or the number given.
+        What a mean divides by: the sum of ``sample_weight * class_weight[label]``, the number of
+        rows that are not ignored, of all rows, of rows whose weight is not 0, or the number given.
     return_grad : bool, default False
         Whether the gradient with respect to the logits is returned as well.
     grad_out : ndarray, optional
-        Where the gradient is written: of the shape and dtype of `logits`, native byte order; it may be
-        `logits` itself. Implies `return_grad`.
+        Where the gradient is written: of the shape and dtype of `logits`, native byte order; it may
+        be `logits` itself. Implies `return_grad`.
     return_hess : bool, default False
         Whether the diagonal of the Hessian with respect to the logits is returned too, as last.
     num_threads : int, optional
@@ -143,15 +145,16 @@ def softmax_cross_entropy(
     Raises
     ------
     ValueError
-        For a label that is no class, shapes that do not match, weights or probabilities that are negative
-        or not finite, options out of range, an unsuitable `grad_out`. Nothing has been written then.
+        For a label that is no class, shapes that do not match, weights or probabilities that are
+        negative or not finite, options out of range, an unsuitable `grad_out`. Nothing has been
+        written then.
     TypeError
         For dtypes that are not supported.
 
     Notes
     -----
-    Error budget: losses and gradient entries within 2 ulp (4 for float64) or 1e-7 (4e-16) of the row's
-    scale, and a small loss or gradient to a few ulp of its own size: no term cancels another.
+    Error budget: losses and gradient entries within 2 ulp (4 for float64) or 1e-7 (4e-16) of the
+    row's scale, and a small loss or gradient to a few ulp of its own size: no term cancels another.
 
     Examples
     --------
@@ -174,29 +177,49 @@ def softmax_cross_entropy(
     smoothing = as_number(label_smoothing, "label_smoothing", 0, 1, "in [0, 1]")
     z = as_number(z_loss, "z_loss", 0, math.nextafter(math.inf, 0), ">= 0")
     y, label_kind = _labels(labels, x, k)
-    cw = None if class_weight is None else _arrays.as_weight(class_weight, "class_weight", (classes,), False)
-    sw = None if sample_weight is None else _arrays.as_weight(sample_weight, "sample_weight", shape, True)
+    cw = (
+        None
+        if class_weight is None
+        else _arrays.as_weight(class_weight, "class_weight", (classes,), False)
+    )
+    sw = (
+        None
+        if sample_weight is None
+        else _arrays.as_weight(sample_weight, "sample_weight", shape, True)
+    )
     threads = _threads.threads_for(x.size, num_threads)
     grad = None
     if grad_out is not None:
-        inputs = {"labels": labels, "class_weight": class_weight, "sample_weight": sample_weight}
+        inputs: dict[str, object] = {
+            "labels": labels,
+            "class_weight": class_weight,
+            "sample_weight": sample_weight,
+        }
         grad = _arrays.as_out(grad_out, "grad_out", x, inputs)
     elif return_grad or return_hess:
         grad = np.empty_like(x, dtype=x.dtype.newbyteorder("="), subok=False)
     hess = np.empty_like(grad) if return_hess and grad is not None else None
     losses = None
     if reduction == "none":
-        losses = np.empty(shape, np.float64 if kind == _arrays.LOGIT_KINDS[np.dtype(np.float64)] else np.float32)
-    rows = _softmax.Rows(x, kind, k, y, label_kind, sw, grad, hess, None if losses is None else losses.ravel())
+        losses = np.empty(
+            shape, np.float64 if kind == _arrays.LOGIT_KINDS[np.dtype(np.float64)] else np.float32
+        )
+    rows = _softmax.Rows(
+        x, kind, k, y, label_kind, sw, grad, hess, None if losses is None else losses.ravel()
+    )
     options = _softmax.Options(
         cw, smoothing, z, as_label(ignore_index, "ignore_index"), 1.0,
         grad is not None and grad.nbytes > STREAMING_BYTES and grad_out is not logits, threads,
     )  # fmt: skip
-    if grad is not None and (grad_out is not None or _reduction.needs_labels(reduction, normalizer)):
+    if grad is not None and (
+        grad_out is not None or _reduction.needs_labels(reduction, normalizer)
+    ):
         counted = _softmax.count(rows, classes, options)
         if counted.bad_row >= 0:
             _refuse_label(y, counted.bad_row, classes, axis, options.ignore_index)
-        d = _reduction.denominator(normalizer, y.size if label_kind < 8 else y.size // classes, counted)
+        d = _reduction.denominator(
+            normalizer, y.size if label_kind < 8 else y.size // classes, counted
+        )
         options = options._replace(divisor=_reduction.gradient_divisor(reduction, d))
     elif grad is not None and reduction == "mean":
         d = _reduction.denominator(normalizer, math.prod(shape), _reduction.Tally())
@@ -210,6 +233,8 @@ def softmax_cross_entropy(
     elif reduction == "sum":
         loss = tally.loss
     else:
-        loss = _reduction.mean(tally.loss, _reduction.denominator(normalizer, math.prod(shape), tally))
+        loss = _reduction.mean(
+            tally.loss, _reduction.denominator(normalizer, math.prod(shape), tally)
+        )
     with_grad = return_grad or grad_out is not None
     return _reduction.result(loss, grad if with_grad else None, hess)
