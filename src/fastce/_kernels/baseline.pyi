@@ -1,0 +1,98 @@
+"""matrix.pyx as it is seen from Python; avx2 and avx512 have the same names.
+
+An array is passed as its buffer, with what the buffer does not tell beside it: `kind` is the number
+of its dtype, strides are in bytes, and None stands for an argument that was not given. Outputs come
+after inputs.
+"""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+_Array = NDArray[Any]
+
+isa: str
+
+def vector_bytes() -> int: ...
+def openmp() -> int: ...
+def max_threads() -> int: ...
+def compiler() -> str: ...
+def softmax_cross_entropy(
+    logits: _Array,
+    kind: int,
+    outer: int,
+    classes: int,
+    inner: int,
+    outer_stride: int,
+    class_stride: int,
+    labels: _Array,
+    label_kind: int,
+    label_stride: int,
+    class_label_stride: int,
+    ignore_index: int,
+    class_weight: _Array | None,
+    smoothing: _Array | None,
+    sample_weight: _Array | None,
+    label_smoothing: float,
+    weight_sum: float,
+    z_loss: float,
+    grad: _Array | None,
+    grad_outer_stride: int,
+    grad_class_stride: int,
+    hess: _Array | None,
+    streaming: bool,
+    divisor: float,
+    losses: _Array | None,
+    num_threads: int,
+) -> tuple[float, float, int, int, int]: ...
+def elementwise(
+    function: int,
+    x: _Array,
+    kind: int,
+    outer: int,
+    summed: int,
+    inner: int,
+    labels: _Array | None,
+    label_kind: int,
+    label_size: int,
+    sample_weight: _Array | None,
+    pos_weight: _Array | None,
+    period: int,
+    label_smoothing: float,
+    eps: float,
+    grad: _Array | None,
+    hess: _Array | None,
+    streaming: bool,
+    divisor: float,
+    losses: _Array | None,
+    check_only: bool,
+    num_threads: int,
+) -> tuple[float, int]: ...
+def activation(
+    output: int,
+    x: _Array,
+    kind: int,
+    outer: int,
+    classes: int,
+    inner: int,
+    outer_stride: int,
+    class_stride: int,
+    out: _Array,
+    out_outer_stride: int,
+    out_class_stride: int,
+    streaming: bool,
+    num_threads: int,
+) -> None: ...
+def count_labels(
+    labels: _Array,
+    kind: int,
+    stride: int,
+    rows: int,
+    classes: int,
+    ignore_index: int,
+    class_weight: _Array | None,
+    sample_weight: _Array | None,
+    num_threads: int,
+) -> tuple[float, float, int, int, int]: ...
+def read_sweep(source: _Array, num_threads: int) -> int: ...
+def copy_sweep(source: _Array, destination: _Array, num_threads: int) -> None: ...
