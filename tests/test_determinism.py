@@ -58,6 +58,22 @@ def test_threads_and_repeats(options, dtype, isa) -> None:
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES, ids=str)
+def test_threads_with_weights(dtype, isa) -> None:
+    for logits, labels in problems(dtype):
+        options = {
+            "class_weight": cases.seeded(1).random(logits.shape[1]),
+            "sample_weight": cases.seeded(2).random(len(logits)),
+            "return_grad": True,
+        }
+        labels[::7] = -100
+        results = {
+            bits(softmax_cross_entropy(logits, labels, num_threads=num_threads, **options))
+            for num_threads in THREADS
+        }
+        assert len(results) == 1, f"{logits.shape}"
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES, ids=str)
 def test_addresses(dtype, isa) -> None:
     """Where the arrays begin, relative to vectors and cache lines, changes no bit."""
     for shape in ((17, 2), (33, 3), (33, 10), (33, 70), (20, 130), (20, 257), (20, 1001)):

@@ -66,9 +66,6 @@ def test_every_combination(n_classes, dtype, each_isa) -> None:
                 "return_grad": softmax_cross_entropy(logits, y, return_grad=True, **options),
                 "grad_out": softmax_cross_entropy(logits, y, grad_out=out, **options),
                 "in place": softmax_cross_entropy(in_place, y, grad_out=in_place, **options),
-                "threads": softmax_cross_entropy(
-                    logits, y, return_grad=True, num_threads=2, **options
-                ),
             }
             for way, (loss, grad) in results.items():
                 what = f"{isa}, {way}, {cases.described(options)}"
