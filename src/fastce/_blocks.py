@@ -10,13 +10,13 @@ import numpy as np
 
 from fastce._arrays import Array, is_bfloat16
 
-BLOCK_ELEMENTS = 1 << 15  # it stays in the second-level cache
+BLOCK_ELEMENTS = 1 << 14  # it stays in the second-level cache
 
 Index = tuple[int | slice, ...]
 
 
 def row_blocks(rows: tuple[int, ...], classes: int) -> Iterator[Index]:
-    """Yield indices of the row axes, in row order, each of at most BLOCK_ELEMENTS logits or one row."""
+    """Yield indices of the row axes, in row order, each of at most BLOCK_ELEMENTS or one row."""
     if not rows:
         yield ()
         return
@@ -32,7 +32,7 @@ def row_blocks(rows: tuple[int, ...], classes: int) -> Iterator[Index]:
 
 
 def native_rows(x: Array, index: Index, width: int) -> Array:
-    """Return the block of an array whose last axis is the class axis, copied to contiguous native [rows, width]."""
+    """Return a block of an array, class axis last, as a contiguous native copy [rows, width]."""
     block = x[index]
     dtype: np.dtype[Any] = x.dtype if is_bfloat16(x.dtype) else x.dtype.newbyteorder("=")
     return np.array(block, dtype=dtype, order="C").reshape(-1, width)

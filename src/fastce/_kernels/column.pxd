@@ -16,8 +16,8 @@ from .problem cimport (
 from .row cimport anchor_at, choose_anchor
 from .tile cimport unscale_factors
 from .vector cimport (
-    F64, advance, finish, kExpScale, kLargestSum, kSmallestSum, lane, lanes_of, load,
-    load_first, maximum, number, numbers, prefetch_run, real, room, scaled_exp, seek, set_lane, split_doubles,
+    F64, advance, finish, kExpScale, kLargestSum, kSmallestSum, lane, lanes_of, linear, load,
+    load_first, maximum, number, numbers, prefetch_run, product_sum, real, room, scaled_exp, seek, set_lane, split_doubles,
     store_doubles, store_first, vec, wide_lanes, writer,
 )
 
@@ -90,14 +90,13 @@ cdef inline void sum_columns(const Columns* t, wide_lanes[real]* sums, Py_ssize_
     """Adds the kept exponentials to the rows' sums."""
     cdef const vec[real]* e = <const vec[real]*> t.exps
     cdef Py_ssize_t k, v, vectors = BATCH // lanes_of(e)
-    for k in range(0, count - 3, 4):
+    for k in range(0, count - 1, 2):
         for v in range(vectors):
-            sums[v].add((e[v] + e[v + vectors]) + (e[v + 2 * vectors] + e[v + 3 * vectors]))
-        e += 4 * vectors
-    for k in range(count // 4 * 4, count):
+            sums[v].add2(e[v], e[v + vectors])
+        e += 2 * vectors
+    if count % 2:
         for v in range(vectors):
             sums[v].add(e[v])
-        e += vectors
 
 
 cdef inline void column_beta(
@@ -114,7 +113,7 @@ cdef inline void column_beta(
         beta[v] = vec[real](0.0)
     numbers(t.targets + c * p.target_class_stride, p.target_kind, b.rows, beta)
     for v in range(vectors):
-        beta[v] = (beta[v] * vec[real](p.keep) + vec[real](p.share)) * vec[real](weight)
+        beta[v] = linear(beta[v], p.keep * weight, p.share * weight)
 
 
 cdef inline void sum_column_products(
@@ -203,19 +202,25 @@ cdef inline void find_column_gradient(
     cdef vec[real] factor[BATCH_VECTORS]
     cdef vec[real] low[BATCH_VECTORS]
     cdef vec[real] unit[BATCH_VECTORS]
+    cdef vec[real] unit_rest[BATCH_VECTORS]
+    cdef double[BATCH] none
+    cdef double[BATCH] minus_unit
     cdef vec[real] g
     cdef Py_ssize_t at, i, k, v, width = lanes_of(exps), vectors = BATCH // width
     cdef bint smoothed = is_smoothed(p)
     split_doubles(b.factor, b.factor_rest, BATCH, &factor[0], &low[0])
-    numbers(<const char*> b.unit, F64, BATCH, &unit[0])
+    memset(none, 0, sizeof(none))
+    for i in range(BATCH):
+        minus_unit[i] = -b.unit[i]
+    split_doubles(minus_unit, none, BATCH, &unit[0], &unit_rest[0])
     for k in range(count):
         if smoothed:
             column_beta(p, t, b, c + k, &beta[0])
         for v in range(vectors):
-            g = exps[k * vectors + v] * low[v]
+            g = vec[real](0.0)
             if smoothed:
-                g = g - beta[v] * unit[v]
-            g = exps[k * vectors + v] * factor[v] + g
+                g = product_sum(beta[v], unit[v], unit_rest[v], g)
+            g = product_sum(exps[k * vectors + v], factor[v], low[v], g)
             exps[k * vectors + v] = g
     for i in range(b.rows):
         if b.weight[i] == 0:

@@ -49,8 +49,13 @@ FASTCE_INLINE raw_of<float>::raw exp_near_zero(raw_of<float>::raw r, const float
     p = p * r + 0.04166810214519501f * scale;
     p = p * r + 0.16666516661643982f * scale;
     p = p * r + 0.4999999403953552f * scale;
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
     p = p * r + scale;
     return p * r + scale;
+#else
+    raw_of<float>::raw sum = r + 1.0f, lost = r - (sum - 1.0f);
+    return sum * scale + (p * (r * r) + lost * scale);
+#endif
 }
 FASTCE_INLINE raw_of<double>::raw exp_near_zero(raw_of<double>::raw r, const double scale) {
     raw_of<double>::raw p = r / 6227020800.0 + 1 / 479001600.0;
@@ -212,6 +217,12 @@ template <class T> FASTCE_INLINE vec<T> scaled_log(vec<T> x) {
     const vec<T> smallest(double(std::numeric_limits<lane>::min())), zero(0.0), up(0x1p60);
     vec<T> normal = where_below(x, smallest, x * up, x);
     return log(normal) - where_below(x, smallest, vec<T>(41.58883083359671856), zero);  // 60 ln 2
+}
+
+// e / (1 + e) for 0 <= e <= 1; what rounding took from the sum comes back to first order.
+template <class T> FASTCE_INLINE vec<T> share_of(vec<T> e) {
+    const vec<T> one(1.0), sum = one + e, lost = e - (sum - one), share = e / sum;
+    return share - (share * lost) * (one - share);
 }
 
 }  // namespace fastce

@@ -13,9 +13,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from .column cimport column_bytes, columns_of_block
-from .elementwise cimport (
-    Count, Elements, Function, elements_of_block, labels_are_good, run_bytes,
-)
+from .items cimport Count, Elements, Function, elements_of_block, labels_are_good, run_bytes
 from .problem cimport BATCH, LOGSUMEXP, Batch, Output, Problem, Tally, add_exactly, count_rows
 from .row cimport rows_of_block
 from .tile cimport SHORT, tile_bytes, tiles_of_block
@@ -289,7 +287,7 @@ def elementwise(
     """
     cdef Elements p
     memset(&p, 0, sizeof(p))
-    p.function = <Function> function
+    p.function, p.kind = <Function> function, kind
     p.outer, p.summed, p.inner = outer, summed, inner
     p.x, p.labels, p.label_kind, p.label_size = address(x), address(labels), label_kind, label_size
     p.sample_weight = <const double*> address(sample_weight)

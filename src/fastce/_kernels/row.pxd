@@ -19,7 +19,7 @@ from .problem cimport (
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
     advance, exp, finish, kExpScale, kLargestSum, kSmallestSum, lane, lane_max, lanes_of, load, load_first,
-    lost, maximum, number, prefetch_ahead, put, put_doubles, real, room, scaled_exp, seek, store, store_first, vec,
+    lost, maximum, number, prefetch_ahead, product_sum, put, put_doubles, real, room, scaled_exp, seek, store, store_first, vec,
     wide_sum, writer,
 )
 
@@ -86,13 +86,12 @@ cdef inline void sweep_block(
     cdef Py_ssize_t k, at, width = lanes_of(exps), whole = n // width
     cdef bint here = 0 <= label < n
     cdef vec[real] e
-    for k in range(0, whole - 3, 4):
-        total.add4(
-            power(x, k, label, here, anchor, exps), power(x, k + 1, label, here, anchor, exps),
-            power(x, k + 2, label, here, anchor, exps), power(x, k + 3, label, here, anchor, exps),
+    for k in range(0, whole - 1, 2):
+        total.add2(
+            power(x, k, label, here, anchor, exps), power(x, k + 1, label, here, anchor, exps)
         )
-    for k in range(whole // 4 * 4, whole):
-        total.add(power(x, k, label, here, anchor, exps))
+    if whole % 2:
+        total.add(power(x, whole - 1, label, here, anchor, exps))
     if n > whole * width:
         at = whole * width
         e = scaled_exp(put(load_first(x + at, n - at, -INFINITY), label - at, -INFINITY) - anchor)
@@ -108,8 +107,11 @@ cdef inline void write_block(
     """The gradient of the classes c … c + n - 1 of a row that has been swept."""
     cdef real* out = <real*> room(w[0])
     cdef vec[real] beta[BLOCK_VECTORS]
-    cdef vec[real] e, g, factor = vec[real](row.factor), low, share = vec[real](p.share * row.unit)
-    cdef vec[real] unit = vec[real](row.unit), anchor = vec[real](row.anchor)
+    cdef vec[real] e, g, factor = vec[real](row.factor), low
+    cdef vec[real] minus_unit = vec[real](-row.unit), minus_share = vec[real](-p.share * row.unit)
+    cdef vec[real] zero = vec[real](0.0)
+    cdef vec[real] minus_rest = vec[real](-lost(row.unit, <vec[real]*> NULL))
+    cdef vec[real] anchor = vec[real](row.anchor)
     cdef const real* x = (<const real*> row.logits) + c
     cdef Py_ssize_t k, width = lanes_of(<vec[real]*> NULL), whole = n // width
     cdef bint varies = beta_varies(p)
@@ -131,7 +133,7 @@ cdef inline void write_block(
             beta_of_classes(p, targets, c, n, beta)
         for k in range((n + width - 1) // width):
             e = exps[k] if exps != NULL else scaled_exp(load_first(x + k * width, n - k * width, -INFINITY) - anchor)
-            g = e * factor + (e * low - (beta[k] * unit if varies else share))
+            g = product_sum(e, factor, low, product_sum(beta[k], minus_unit, minus_rest, zero) if varies else minus_share)
             if k < whole:
                 store(out + k * width, g)
             else:

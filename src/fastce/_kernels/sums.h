@@ -17,6 +17,57 @@ template <int part> FASTCE_INLINE vec<double> widened(raw_of<float>::raw v) {
 #endif
 }
 
+// Two vectors of doubles as one of T's lanes; for double, the first.
+template <class T> FASTCE_INLINE vec<T> narrowed(vec<double> low, vec<double> high) {
+    if constexpr (sizeof(lane_t<T>) == 8) {
+        return low.v;
+    } else {
+#if defined(__AVX512F__)
+        __m512 r = _mm512_castps256_ps512(_mm512_maskz_cvtpd_ps(0xff, __m512d(low.v)));
+        return typename vec<T>::raw(
+            _mm512_mask_insertf32x8(r, 0xffff, r, _mm512_maskz_cvtpd_ps(0xff, __m512d(high.v)), 1));
+#elif defined(__AVX2__)
+        return typename vec<T>::raw(
+            _mm256_set_m128(_mm256_cvtpd_ps(__m256d(high.v)), _mm256_cvtpd_ps(__m256d(low.v))));
+#else
+        return typename vec<T>::raw{float(low.v[0]), float(low.v[1]), float(high.v[0]), float(high.v[1])};
+#endif
+    }
+}
+
+// Doubles as lanes of an array of vectors, from lane k on.
+template <class T> FASTCE_INLINE void set_lanes(vec<T>* to, ptrdiff_t k, vec<double> v) {
+    for (int l = 0; l < vec<double>::lanes; ++l) lanes(to)[k + l] = lane_t<T>(v.v[l]);
+}
+
+// The first n lanes of v, stored as T.
+template <class T> FASTCE_INLINE void store_numbers(T* p, vec<double> v, ptrdiff_t n) {
+    for (int k = 0; k < vec<double>::lanes && k < n; ++k) p[k] = narrow<T>(lane_t<T>(v.v[k]));
+}
+
+// x * slope + offset, rounded once from double.
+template <class T> FASTCE_INLINE vec<T> linear(vec<T> x, double slope, double offset) {
+    const vec<double> a(slope), b(offset);
+    if constexpr (sizeof(lane_t<T>) == 8) {
+        return (vec<double>(x.v) * a + b).v;
+    } else {
+        return narrowed<T>(widened<0>(x.v) * a + b, widened<1>(x.v) * a + b);
+    }
+}
+
+// (x * slope + offset) * weights[k], n of them, rounded once from double.
+template <class T>
+FASTCE_INLINE vec<T> weighted(vec<T> x, double slope, double offset, const double* weights, ptrdiff_t n) {
+    const vec<double> a(slope), b(offset), low = load(weights, n, 0.0);
+    constexpr int half = vec<double>::lanes;
+    if constexpr (sizeof(lane_t<T>) == 8) {
+        return ((vec<double>(x.v) * a + b) * low).v;
+    } else {
+        const vec<double> high = load(weights + (n > half ? half : 0), n > half ? n - half : 0, 0.0);
+        return narrowed<T>((widened<0>(x.v) * a + b) * low, (widened<1>(x.v) * a + b) * high);
+    }
+}
+
 template <class T> FASTCE_INLINE void store_doubles(double* p, vec<T> v) {
     if constexpr (sizeof(lane_t<T>) == 8) {
         store(p, vec<double>(v.v));
@@ -77,8 +128,15 @@ template <class T> struct wide_sum {
             parts = parts + (widened<0>(v.v) + widened<1>(v.v));
         }
     }
-    // Four vectors: two roundings in their own lanes, then the wide sum.
-    FASTCE_INLINE void add(vec<T> a, vec<T> b, vec<T> c, vec<T> d) { add((a + b) + (c + d)); }
+    // Two vectors: one rounding in their own lanes, then the wide sum. Without fused multiply-add the
+    // error budget has no room for that one.
+    FASTCE_INLINE void add(vec<T> a, vec<T> b) {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+        add(a + b);
+#else
+        add(a), add(b);
+#endif
+    }
 
     // Adds a * (b - offset), computed in double; a term whose factor a is 0 is 0.
     FASTCE_INLINE void add_product(vec<T> a, vec<T> b, double offset) {
@@ -112,6 +170,21 @@ template <class T> struct wide_sum {
         parts = sum;
     }
 };
+
+// e * (high + low) + rest, rounded about once: without fused multiply-add, floats take the way over double.
+template <class T> FASTCE_INLINE vec<T> product_sum(vec<T> e, vec<T> high, vec<T> low, vec<T> rest) {
+#if !defined(__FMA__) && !defined(__ARM_FEATURE_FMA)
+    if constexpr (sizeof(lane_t<T>) == 4) {
+        vec<T> r;
+        for (int k = 0; k < vec<T>::lanes; ++k) {
+            double factor = double(high.v[k]) + double(low.v[k]);
+            r.v[k] = float(double(e.v[k]) * factor + double(rest.v[k]));
+        }
+        return r;
+    }
+#endif
+    return e * high + (e * low + rest);
+}
 
 // What x loses when it becomes a lane.
 template <class T> FASTCE_INLINE double lost(double x, const vec<T>*) { return x - double(lane_t<T>(x)); }
@@ -163,6 +236,13 @@ template <class T> struct wide_lanes {
             parts[1].parts = parts[1].parts + widened<1>(v.v);
         }
     }
+    FASTCE_INLINE void add(vec<T> a, vec<T> b) {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+        add(a + b);
+#else
+        add(a), add(b);
+#endif
+    }
     // Adds a * (b - offset), computed in double; a term whose factor a is 0 is 0.
     FASTCE_INLINE void add_product(vec<T> a, vec<T> b, const double* offset) {
         if constexpr (count == 1) {
@@ -180,5 +260,29 @@ template <class T> struct wide_lanes {
         for (int k = 0; k < count; ++k) fastce::store(p + k * vec<double>::lanes, parts[k].lanes_total());
     }
 };
+
+// unit * (no sigmoid(x) - yes sigmoid(-x)) with no = (1 - z) keep + share and yes = (z keep + share) ratio,
+// from the smaller sigmoid, that of -|x|. In double, where labels and weights keep their digits.
+FASTCE_INLINE vec<double> logistic_gradient(vec<double> x, vec<double> smaller, vec<double> z, double keep,
+                                            double share, const double* ratio, const double* unit) {
+    const vec<double> one(1.0), k(keep), s(share), zero(0.0), u = load(unit);
+    vec<double> no = (one - z) * k + s, yes = z * k + s;
+    if (ratio) yes = yes * load(ratio);
+    const vec<double> both = (no + yes) * smaller;
+    return where_zero(u, zero, where_negative(x, both - yes, no - both) * u);
+}
+template <class T>
+FASTCE_INLINE vec<T> logistic_gradients(vec<T> x, vec<T> smaller, vec<T> z, double keep, double share,
+                                        const double* ratio, const double* unit) {
+    if constexpr (sizeof(lane_t<T>) == 8) {
+        return logistic_gradient(x.v, smaller.v, z.v, keep, share, ratio, unit).v;
+    } else {
+        constexpr int half = vec<double>::lanes;
+        return narrowed<T>(
+            logistic_gradient(widened<0>(x.v), widened<0>(smaller.v), widened<0>(z.v), keep, share, ratio, unit),
+            logistic_gradient(widened<1>(x.v), widened<1>(smaller.v), widened<1>(z.v), keep, share,
+                              ratio ? ratio + half : ratio, unit + half));
+    }
+}
 
 }  // namespace fastce

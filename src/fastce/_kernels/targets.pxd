@@ -5,7 +5,7 @@ lanes, made block by block.
 """
 
 from .problem cimport Problem
-from .vector cimport F64, first, lanes_of, numbers, real, vec
+from .vector cimport F64, first, lanes_of, linear, numbers, real, vec, weighted
 
 
 cdef inline bint beta_varies(const Problem* p) noexcept nogil:
@@ -18,15 +18,13 @@ cdef inline void beta_of_classes(
 ) noexcept nogil:
     """beta of the classes c … c + n - 1; `targets` points to the row's own probabilities of them."""
     cdef Py_ssize_t k, width = lanes_of(<vec[real]*> NULL)
-    cdef vec[real] share = vec[real](p.share)
     if targets != NULL:
         numbers(targets, p.target_kind, n, beta)
-        if p.keep != 1:
-            for k in range((n + width - 1) // width):
-                beta[k] = beta[k] * vec[real](p.keep) + share
-        if p.class_weight != NULL:
-            for k from 0 <= k < n by width:
-                beta[k // width] = beta[k // width] * weights_at(p.class_weight + c + k, n - k, beta)
+        for k from 0 <= k < n by width:
+            if p.class_weight != NULL:
+                beta[k // width] = weighted(beta[k // width], p.keep, p.share, p.class_weight + c + k, n - k)
+            elif p.keep != 1:
+                beta[k // width] = linear(beta[k // width], p.keep, p.share)
     else:
         for k from 0 <= k < n by width:
             beta[k // width] = weights_at(p.smoothing + c + k, n - k, beta)

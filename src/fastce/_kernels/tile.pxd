@@ -18,7 +18,7 @@ from .row cimport anchor_at, choose_anchor, row_max
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
     F64, advance, finish, kExpScale, kLargestSum, kSmallestSum, lane, lanes_of, load,
-    load_first, number, numbers, prefetch_ahead, put_doubles, real, room, row_sums, scaled_exp,
+    load_first, number, numbers, prefetch_ahead, product_sum, put_doubles, real, room, row_sums, scaled_exp,
     seek, set_lane, split_doubles,
     spread, store_first, store_lanes, vec, wide_sum, writer,
 )
@@ -178,6 +178,8 @@ cdef inline void find_gradient(
     cdef vec[real] factors[BATCH_VECTORS]
     cdef vec[real] lows[BATCH_VECTORS]
     cdef vec[real] units[BATCH_VECTORS]
+    cdef vec[real] unit_rests[BATCH_VECTORS]
+    cdef double[BATCH] none
     cdef double spread_unit[BATCH]
     cdef vec[real] g
     cdef Py_ssize_t i, k, t, at, width = lanes_of(exps), classes = p.classes
@@ -185,16 +187,17 @@ cdef inline void find_gradient(
     cdef double value
     split_doubles(b.factor, b.factor_rest, b.rows, &factors[0], &lows[0])
     for i in range(b.rows):
-        spread_unit[i] = b.unit[i] if varies else b.unit[i] * p.share
-    numbers(<const char*> spread_unit, F64, b.rows, &units[0])
+        spread_unit[i] = -b.unit[i] if varies else -b.unit[i] * p.share
+    memset(none, 0, sizeof(none))
+    split_doubles(spread_unit, none, b.rows, &units[0], &unit_rests[0])
     t = k = 0
     for i in range((n + width - 1) // width):
-        g = exps[i] * spread(lows[t], pattern + k)
+        g = vec[real](0.0)
         if varies:
-            g = g - beta[i] * spread(units[t], pattern + k)
+            g = product_sum(beta[i], spread(units[t], pattern + k), spread(unit_rests[t], pattern + k), g)
         elif smoothed:
-            g = g - spread(units[t], pattern + k)
-        g = exps[i] * spread(factors[t], pattern + k) + g
+            g = spread(units[t], pattern + k)
+        g = product_sum(exps[i], spread(factors[t], pattern + k), spread(lows[t], pattern + k), g)
         store_first(out + i * width, g, n - i * width)
         k += 1
         if k == classes:
