@@ -124,7 +124,7 @@ def test_a_forked_child_whose_parent_used_threads(isa) -> None:
     labels = cases.random_labels((2000,), 300)
     first = bits(softmax_cross_entropy(logits, labels, return_grad=True, num_threads=2))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads is the point
+        warnings.simplefilter("ignore")  # forking beside threads is the point
         child = os.fork()
     if child == 0:
         status = 1

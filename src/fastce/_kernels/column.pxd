@@ -17,8 +17,8 @@ from .row cimport anchor_at, choose_anchor
 from .tile cimport unscale_factors
 from .vector cimport (
     F64, advance, finish, kExpScale, kLargestSum, kSmallestSum, lane, lanes_of, linear, load,
-    load_first, maximum, number, numbers, prefetch_run, product_sum, real, room, scaled_exp, seek, set_lane, split_doubles,
-    store_doubles, store_first, vec, wide_lanes, writer,
+    load_first, maximum, number, numbers, prefetch_run, product_sum, real, room, scaled_exp, seek,
+    set_lane, split_doubles, store_doubles, store_first, vec, wide_lanes, writer,
 )
 
 cdef enum:
@@ -89,8 +89,8 @@ cdef inline void take_labels_out(
 cdef inline void sum_columns(const Columns* t, wide_lanes[real]* sums, Py_ssize_t count) noexcept nogil:
     """Adds the kept exponentials to the rows' sums."""
     cdef const vec[real]* e = <const vec[real]*> t.exps
-    cdef Py_ssize_t k, v, vectors = BATCH // lanes_of(e)
-    for k in range(0, count - 1, 2):
+    cdef Py_ssize_t _pair, v, vectors = BATCH // lanes_of(e)
+    for _pair in range(count // 2):
         for v in range(vectors):
             sums[v].add2(e[v], e[v + vectors])
         e += 2 * vectors

@@ -4,8 +4,17 @@
 cdef extern from *:
     """
     #if defined(__x86_64__)
-    static int has_v3(void) { __builtin_cpu_init(); return __builtin_cpu_supports("x86-64-v3") != 0; }
-    static int has_v4(void) { __builtin_cpu_init(); return __builtin_cpu_supports("x86-64-v4") != 0; }
+    // Feature by feature: g++ 11 and clang++ 14 do not know the levels by name. Every processor with
+    // these also has the smaller parts of its level (F16C, LZCNT, MOVBE).
+    #define HAS(feature) (__builtin_cpu_supports(feature) != 0)
+    static int has_v3(void) {
+        __builtin_cpu_init();
+        return HAS("avx2") && HAS("fma") && HAS("bmi") && HAS("bmi2");
+    }
+    static int has_v4(void) {
+        return has_v3() && HAS("avx512f") && HAS("avx512bw") && HAS("avx512cd") && HAS("avx512dq")
+            && HAS("avx512vl");
+    }
     #else
     static int has_v3(void) { return 0; }
     static int has_v4(void) { return 0; }

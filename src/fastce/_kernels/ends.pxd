@@ -9,8 +9,8 @@ from libc.math cimport INFINITY, NAN
 
 from .problem cimport GRADIENT, LOG_SOFTMAX, LOGSUMEXP, Batch, Problem, Tally, add_exactly, is_smoothed
 from .vector cimport (
-    doubles, exp, has_nan, index_of, lane_sum, log, log1p, log_corrected, multiply_subtract, put_doubles, real,
-    set_lane, vec, where_below, where_zero,
+    doubles, exp, has_nan, index_of, lane_sum, log, log1p, log_corrected, multiply_subtract,
+    put_doubles, real, set_lane, vec, where_below, where_zero,
 )
 
 cdef enum:

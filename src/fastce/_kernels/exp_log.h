@@ -214,7 +214,7 @@ template <class T> FASTCE_INLINE vec<T> log1p(vec<T> q) {
 // log of numbers that may be subnormal.
 template <class T> FASTCE_INLINE vec<T> scaled_log(vec<T> x) {
     using lane = lane_t<T>;
-    const vec<T> smallest(double(std::numeric_limits<lane>::min())), zero(0.0), up(0x1p60);
+    const vec<T> smallest(1.0 * std::numeric_limits<lane>::min()), zero(0.0), up(0x1p60);
     vec<T> normal = where_below(x, smallest, x * up, x);
     return log(normal) - where_below(x, smallest, vec<T>(41.58883083359671856), zero);  // 60 ln 2
 }

@@ -7,7 +7,7 @@ same bits for every number of threads.
 """
 
 from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
-from cython.parallel cimport parallel, prange, threadid
+from cython.parallel cimport prange, threadid
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
@@ -152,8 +152,10 @@ cdef Py_ssize_t kept_bytes(const Problem* p, real* like) noexcept nogil:
 cdef tuple softmax_blocks(Problem* p, int num_threads, real* like):
     cdef Py_ssize_t rows = p.outer * p.inner, block = rows_per_block(p)
     cdef Py_ssize_t blocks = (rows + block - 1) // block, i
-    cdef Py_ssize_t kept = kept_bytes(p, like), share = 2 * STAGE + (column_bytes() if p.inner > 1 else max(2 * kept, tile_bytes()))
-    cdef Py_ssize_t pattern = p.classes * sizeof(vec[real]) if p.grad != NULL and p.inner == 1 and p.classes < SHORT else 0
+    cdef Py_ssize_t kept = kept_bytes(p, like), pattern = 0, share = 2 * STAGE
+    share += column_bytes() if p.inner > 1 else max(2 * kept, tile_bytes())
+    if p.grad != NULL and p.inner == 1 and p.classes < SHORT:
+        pattern = p.classes * sizeof(vec[real])
     cdef Tally* tallies
     cdef char* scratch
     num_threads = <int> max(<Py_ssize_t> 1, min(<Py_ssize_t> num_threads, blocks))
@@ -168,7 +170,9 @@ cdef tuple softmax_blocks(Problem* p, int num_threads, real* like):
             if pattern:
                 spread_pattern(<vec[real]*> p.pattern, p.classes)
             memset(tallies, 0, blocks * sizeof(Tally))
-            for i in prange(blocks, schedule="dynamic", num_threads=num_threads, use_threads_if=num_threads > 1):
+            for i in prange(
+                blocks, schedule="dynamic", num_threads=num_threads, use_threads_if=num_threads > 1
+            ):
                 tallies[i].bad_row = -1
                 softmax_block(
                     p, i * block, min(rows, (i + 1) * block), scratch + threadid() * share, kept,
@@ -245,7 +249,9 @@ cdef tuple elements_blocks(Elements* p, bint check_only, int num_threads, real* 
     try:
         with nogil:
             memset(counts, 0, blocks * sizeof(Count))
-            for i in prange(blocks, schedule="dynamic", num_threads=num_threads, use_threads_if=num_threads > 1):
+            for i in prange(
+                blocks, schedule="dynamic", num_threads=num_threads, use_threads_if=num_threads > 1
+            ):
                 elements_block(
                     p, i * block, min(items, (i + 1) * block), scratch + threadid() * share, check_only,
                     counts + i, like,
@@ -355,7 +361,9 @@ def count_labels(
     try:
         with nogil:
             memset(tallies, 0, blocks * sizeof(Tally))
-            for i in prange(blocks, schedule="dynamic", num_threads=num_threads, use_threads_if=num_threads > 1):
+            for i in prange(
+                blocks, schedule="dynamic", num_threads=num_threads, use_threads_if=num_threads > 1
+            ):
                 tallies[i].bad_row = -1
                 count_block(&p, i * block, min(rows, (i + 1) * block), tallies + i)
         return report(&p, tallies, blocks)

@@ -18,9 +18,9 @@ from .problem cimport (
 )
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
-    advance, exp, finish, kExpScale, kLargestSum, kSmallestSum, lane, lane_max, lanes_of, load, load_first,
-    lost, maximum, number, prefetch_ahead, product_sum, put, put_doubles, real, room, scaled_exp, seek, store, store_first, vec,
-    wide_sum, writer,
+    advance, exp, finish, kExpScale, kLargestSum, kSmallestSum, lane, lane_max, lanes_of, load,
+    load_first, lost, maximum, number, prefetch_ahead, product_sum, put, put_doubles, real, room,
+    scaled_exp, seek, store, store_first, vec, wide_sum, writer,
 )
 
 cdef enum:
@@ -132,8 +132,11 @@ cdef inline void write_block(
                 targets = targets + c * p.target_class_stride
             beta_of_classes(p, targets, c, n, beta)
         for k in range((n + width - 1) // width):
-            e = exps[k] if exps != NULL else scaled_exp(load_first(x + k * width, n - k * width, -INFINITY) - anchor)
-            g = product_sum(e, factor, low, product_sum(beta[k], minus_unit, minus_rest, zero) if varies else minus_share)
+            e = exps[k] if exps != NULL else scaled_exp(
+                load_first(x + k * width, n - k * width, -INFINITY) - anchor
+            )
+            g = product_sum(beta[k], minus_unit, minus_rest, zero) if varies else minus_share
+            g = product_sum(e, factor, low, g)
             if k < whole:
                 store(out + k * width, g)
             else:
@@ -199,7 +202,6 @@ cdef inline double sweep(
 cdef inline void write_row(const Problem* p, Pending* row, writer* w, real* like) noexcept nogil:
     """Writes the gradient that is waiting, with no sweep to share the time."""
     cdef const vec[real]* exps = NULL
-    cdef vec[real] v
     cdef Py_ssize_t c, width = lanes_of(<vec[real]*> NULL), block = BLOCK_VECTORS * width
     if row.waiting:
         for c from 0 <= c < p.classes by block:

@@ -35,7 +35,6 @@ cdef inline void beta_of_classes(
 cdef inline vec[real] weights_at(const double* weights, Py_ssize_t n, vec[real]* like) noexcept nogil:
     """As many weights as a vector holds, or the n that there are."""
     cdef vec[real] w = vec[real](0.0)
-    cdef Py_ssize_t k
     from_doubles(weights, n, &w)
     return w
 
