@@ -84,7 +84,7 @@ def as_floats(value: object, name: str) -> tuple[Array, int]:
 
 def raw(x: Array) -> Array:
     """Return the array as something that has a buffer: bfloat16 as its bits."""
-    return x.view(np.uint16) if x.dtype.kind == "V" or is_bfloat16(x.dtype) else x
+    return x if x.dtype.char in "fdebhilqBHILQ?" else x.view(np.uint16)
 
 
 def is_native(x: Array) -> bool:
@@ -94,6 +94,8 @@ def is_native(x: Array) -> bool:
 
 def class_axis(x: Array, axis: int) -> int:
     """Return the axis as a number from 0 on."""
+    if axis == -1 and x.ndim and x.shape[-1]:
+        return x.ndim - 1
     if x.ndim == 0:
         raise ValueError("logits is a scalar, it needs at least one axis: that of the classes")
     try:
@@ -125,9 +127,11 @@ def _merged(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int] | N
 
 def walk(x: Array, axis: int) -> Walk | None:
     """Return how a kernel can step through the array as it lies, or None."""
-    shape, size = x.shape, x.itemsize
-    if x.flags.c_contiguous and is_native(x):
+    shape, size, flags = x.shape, x.itemsize, x.flags
+    if flags.c_contiguous and flags.aligned and x.dtype.isnative:
         classes = shape[axis]
+        if len(shape) == 2 and axis == 1:
+            return Walk(shape[0], classes, 1, classes * size, size)
         inner = math.prod(shape[axis + 1 :])
         outer = math.prod(shape[:axis])
         return Walk(outer, classes, inner, classes * inner * size, inner * size)

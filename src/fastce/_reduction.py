@@ -33,6 +33,8 @@ class Tally(NamedTuple):
 
 def check(reduction: str, normalizer: str | float) -> None:
     """Refuse an unknown reduction or normalizer."""
+    if reduction == "mean" and normalizer == "weight":
+        return
     if reduction not in REDUCTIONS:
         raise ValueError(
             f"reduction is {reduction!r}, accepted are {', '.join(map(repr, REDUCTIONS))}"
@@ -79,5 +81,7 @@ def gradient_divisor(reduction: str, d: float) -> float:
 
 def result(loss: Any, grad: Any, hess: Any) -> Any:
     """Return the loss, followed by what else was asked for."""
+    if grad is None and hess is None:
+        return loss
     asked = tuple(part for part in (grad, hess) if part is not None)
-    return (loss, *asked) if asked else loss
+    return (loss, *asked)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastce import _kernels
-from fastce._arrays import Array, Walk, label_stride, raw, same_walk, walk
+from fastce._arrays import BFLOAT16, Array, Walk, label_stride, raw, same_walk, walk
 from fastce._blocks import native_rows, row_blocks
 from fastce._reduction import Tally
 
@@ -51,10 +51,12 @@ def _call(
     smoothing = None
     if o.class_weight is not None and o.label_smoothing:
         smoothing = o.class_weight * (o.label_smoothing / w.classes)
-    return Tally(
-        *_kernels.active.softmax_cross_entropy(
-            raw(rows.logits), rows.kind, *w,
-            raw(y), rows.label_kind, step, class_step, o.ignore_index,
+    half = rows.kind == BFLOAT16
+    return Tally._make(
+        _kernels.active.softmax_cross_entropy(
+            raw(rows.logits) if half else rows.logits, rows.kind, *w,
+            raw(y) if rows.label_kind == BFLOAT16 else y, rows.label_kind, step, class_step,
+            o.ignore_index,
             o.class_weight, smoothing, rows.sample_weight, o.label_smoothing, weight_sum, o.z_loss,
             None if rows.grad is None else raw(rows.grad),
             0 if grad is None else grad.outer_stride, 0 if grad is None else grad.class_stride,

@@ -18,9 +18,9 @@ from .problem cimport (
 )
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
-    advance, exp, finish, kExpScale, kLargestSum, kSmallestSum, lane, lane_max, lanes_of, load,
+    advance, at_line, exp, finish, kExpScale, kLargestSum, kSmallestSum, lane, lane_max, lanes_of, load,
     load_first, lost, maximum, number, prefetch_ahead, product_sum, put, put_doubles, real, room,
-    scaled_exp, seek, store, store_first, vec, wide_sum, writer,
+    scaled_exp, seek, skip, store, store_first, stream, vec, wide_sum, writer,
 )
 
 cdef enum:
@@ -100,6 +100,23 @@ cdef inline void sweep_block(
         total.add(e)
 
 
+cdef inline bint is_plain(const Problem* p, const Pending* row, Py_ssize_t c, Py_ssize_t n) noexcept nogil:
+    """Whether these classes' gradients are their exponentials times the factor, nothing else."""
+    return (
+        p.output != LOG_SOFTMAX and not is_smoothed(p) and not row.skipped
+        and not c <= row.label < c + n
+    )
+
+
+cdef inline void stream_block(
+    const vec[real]* exps, vec[real] factor, vec[real] low, real* out
+) noexcept nogil:
+    """A whole block from registers past the caches: the common case, without the stage."""
+    cdef Py_ssize_t k, width = lanes_of(exps)
+    for k in range(BLOCK_VECTORS):
+        stream(out + k * width, product_sum(exps[k], factor, low, vec[real](0.0)))
+
+
 cdef inline void write_block(
     const Problem* p, const Pending* row, Py_ssize_t c, Py_ssize_t n, const vec[real]* exps, writer* w,
     real* like,
@@ -120,6 +137,10 @@ cdef inline void write_block(
     low = vec[real](lost(row.factor, <vec[real]*> NULL) + row.factor_rest)
     if p.hess != NULL:  # before the gradient, which may be written over the logits
         write_hess_block(row, c, n, exps, &w[1], like)
+    if exps != NULL and n == BLOCK_VECTORS * width and at_line(w[0]) and is_plain(p, row, c, n):
+        stream_block(exps, factor, low, <real*> w.out)
+        skip(w[0], n * sizeof(real))
+        return
     if row.skipped:
         memset(out, 0, n * sizeof(real))
     elif p.output == LOG_SOFTMAX:

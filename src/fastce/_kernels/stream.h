@@ -69,6 +69,24 @@ FASTCE_INLINE void write_line(char* out, const char* stage) {
 #endif
 }
 
+// Whether the run stands at the beginning of a line, so that whole vectors may go out without the stage.
+FASTCE_INLINE bool at_line(const writer& w) { return !w.direct && w.filled == 0; }
+
+// One whole vector past the caches, to memory as aligned as the vector is long.
+template <class T> FASTCE_INLINE void stream(T* p, vec<T> v) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) return _mm512_stream_ps((float*)p, __m512(v.v));
+    if constexpr (sizeof(T) == 8) return _mm512_stream_pd((double*)p, __m512d(v.v));
+#elif defined(__AVX2__)
+    if constexpr (sizeof(T) == 4) return _mm256_stream_ps((float*)p, __m256(v.v));
+    if constexpr (sizeof(T) == 8) return _mm256_stream_pd((double*)p, __m256d(v.v));
+#endif
+    store(p, v);
+}
+
+// Says that n bytes, whole lines, have gone out by stream().
+FASTCE_INLINE void skip(writer& w, ptrdiff_t n) { w.out += n; }
+
 // Says that n more bytes are in room(); full lines leave the stage.
 FASTCE_INLINE void advance(writer& w, ptrdiff_t n) {
     if (w.direct) {

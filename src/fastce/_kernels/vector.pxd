@@ -98,10 +98,14 @@ cdef extern from "<elements.h>" namespace "fastce" nogil:
 
 cdef extern from "<stream.h>" namespace "fastce" nogil:
     cdef struct writer:
+        char* out
         bint direct
     writer write_through(char* stage, bint direct)
     void seek(writer&, char*)
     char* room(const writer&)
+    bint at_line(const writer&)
+    void stream[T](T*, vec[T])
+    void skip(writer&, Py_ssize_t)
     void advance(writer&, Py_ssize_t)
     void finish(writer&)
     int64_t sweep_bytes(const char*, Py_ssize_t)
