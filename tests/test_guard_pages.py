@@ -1,4 +1,4 @@
-"""Nothing is read or written beyond an array: arrays end, or begin, where memory may not be touched."""
+"""Nothing is read or written beyond an array: memory before and after it may not be touched."""
 
 import ctypes
 import mmap
@@ -28,7 +28,7 @@ class Guarded:
             assert libc.mprotect(address, ctypes.c_size_t(PAGE), 0) == 0
 
     def array(self, like: np.ndarray, at_end: bool) -> np.ndarray:
-        """Return a copy that ends at the last byte before, or begins at the first byte after, a guard."""
+        """Return a copy that ends right before a guard, or begins right after one."""
         begin = PAGE + (self.inside - like.nbytes if at_end else 0)
         copy = self.bytes[begin : begin + like.nbytes].view(like.dtype).reshape(like.shape)
         copy[...] = like
