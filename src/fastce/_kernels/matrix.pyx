@@ -138,14 +138,15 @@ cdef void softmax_block(
     elif p.classes < SHORT:
         tiles_of_block(p, begin, end, scratch, w, tally, like)
     else:
-        rows_of_block(p, begin, end, scratch, kept, w, tally, like)
+        rows_of_block(p, begin, end, scratch, kept != 0, w, tally, like)
 
 
 cdef Py_ssize_t kept_bytes(const Problem* p, real* like) noexcept nogil:
     """Bytes of one scratch row; 0 if rows are not to be kept."""
     cdef vec[real] v
     cdef Py_ssize_t width = lanes_of(<vec[real]*> NULL), vectors = (p.classes + width - 1) // width
-    cdef Py_ssize_t size = (vectors * <Py_ssize_t> sizeof(v) + 63) // 64 * 64
+    cdef Py_ssize_t size = (vectors + 1) * <Py_ssize_t> sizeof(v)  # one more: reads go across the end
+    size = (size + 63) // 64 * 64
     return size if p.grad != NULL and size <= LONGEST_KEPT else 0
 
 
@@ -153,7 +154,7 @@ cdef tuple softmax_blocks(Problem* p, int num_threads, real* like):
     cdef Py_ssize_t rows = p.outer * p.inner, block = rows_per_block(p)
     cdef Py_ssize_t blocks = (rows + block - 1) // block, i
     cdef Py_ssize_t kept = kept_bytes(p, like), pattern = 0, share = 2 * STAGE
-    share += column_bytes() if p.inner > 1 else max(2 * kept, tile_bytes())
+    share += column_bytes() if p.inner > 1 else max(kept, tile_bytes())
     if p.grad != NULL and p.inner == 1 and p.classes < SHORT:
         pattern = p.classes * sizeof(vec[real])
     cdef Tally* tallies

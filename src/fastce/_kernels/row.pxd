@@ -13,30 +13,16 @@ from libc.math cimport INFINITY
 from libc.string cimport memset
 
 from .ends cimport WIDTH, end_batch, find_coefficients, label_of_maximum
-from .problem cimport (
-    BATCH, GRADIENT, LOG_SOFTMAX, Batch, Problem, Tally, count_rows, is_smoothed, needs_top,
-)
+from .problem cimport BATCH, GRADIENT, Batch, Problem, Tally, count_rows, is_smoothed, needs_top
+from .row_output cimport BLOCK_VECTORS, Pending, await_gradient, write_block, write_row
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
-    advance, at_line, exp, finish, kExpScale, kLargestSum, kSmallestSum, lane, lane_max, lanes_of, load,
-    load_first, lost, maximum, number, prefetch_ahead, product_sum, put, put_doubles, real, room,
-    scaled_exp, seek, skip, store, store_first, stream, vec, wide_sum, writer,
+    exp, finish, hold, kExpScale, kLargestSum, kSmallestSum, lane_max, lanes_of, load, load_first, maximum,
+    number, prefetch_ahead, put, put_doubles, real, scaled_exp, seek, vec, wide_sum, writer,
 )
 
 cdef enum:
-    BLOCK_VECTORS = 16
     GUESS_VECTORS = 4
-
-
-cdef struct Pending:
-    # A row that has been swept and whose gradient has still to be written.
-    bint waiting, skipped
-    Py_ssize_t label
-    double inverse, curvature, bend, hess_at_label
-    double anchor, top, factor, factor_rest, at_label, unit  # unit: what beta is multiplied by
-    const char* logits
-    const char* targets
-    char* exps
 
 
 cdef inline double choose_anchor(double top) noexcept nogil:
@@ -79,17 +65,38 @@ cdef inline vec[real] power(
     return e
 
 
+cdef inline void sweep_vectors(
+    const real* x, Py_ssize_t vectors, Py_ssize_t label, bint holds_label, vec[real] anchor,
+    vec[real]* exps, wide_sum[real]* total,
+) noexcept nogil:
+    """Adds exp(x - anchor) of an even number of whole vectors, the label's element left out."""
+    cdef vec[real] held[BLOCK_VECTORS]
+    cdef Py_ssize_t k
+    cdef int n = 0
+    for k in range(0, vectors, 2):
+        n += hold(
+            &held[n], power(x, k, label, holds_label, anchor, exps),
+            power(x, k + 1, label, holds_label, anchor, exps),
+        )
+    total.add_held(&held[0], n)
+
+
 cdef inline void sweep_block(
-    const real* x, Py_ssize_t n, Py_ssize_t label, vec[real] anchor, vec[real]* exps, wide_sum[real]* total
+    const real* x, Py_ssize_t n, Py_ssize_t label, bint unshifted, vec[real] anchor, vec[real]* exps,
+    wide_sum[real]* total,
 ) noexcept nogil:
     """Adds exp(x - anchor) of up to BLOCK_VECTORS vectors, the label's element left out."""
-    cdef Py_ssize_t k, at, width = lanes_of(exps), whole = n // width
+    cdef Py_ssize_t at, width = lanes_of(exps), whole = n // width
     cdef bint here = 0 <= label < n
     cdef vec[real] e
-    for k in range(0, whole - 1, 2):
-        total.add2(
-            power(x, k, label, here, anchor, exps), power(x, k + 1, label, here, anchor, exps)
-        )
+    if whole < BLOCK_VECTORS or here:
+        sweep_vectors(x, whole // 2 * 2, label, here, anchor, exps, total)
+    elif exps == NULL and unshifted:  # most blocks: loops without a question in them
+        sweep_vectors(x, BLOCK_VECTORS, 0, False, vec[real](0.0), <vec[real]*> NULL, total)
+    elif exps == NULL:
+        sweep_vectors(x, BLOCK_VECTORS, 0, False, anchor, <vec[real]*> NULL, total)
+    else:
+        sweep_vectors(x, BLOCK_VECTORS, 0, False, anchor, exps, total)
     if whole % 2:
         total.add(power(x, whole - 1, label, here, anchor, exps))
     if n > whole * width:
@@ -100,103 +107,6 @@ cdef inline void sweep_block(
         total.add(e)
 
 
-cdef inline bint is_plain(const Problem* p, const Pending* row, Py_ssize_t c, Py_ssize_t n) noexcept nogil:
-    """Whether these classes' gradients are their exponentials times the factor, nothing else."""
-    return (
-        p.output != LOG_SOFTMAX and not is_smoothed(p) and not row.skipped
-        and not c <= row.label < c + n
-    )
-
-
-cdef inline void stream_block(
-    const vec[real]* exps, vec[real] factor, vec[real] low, real* out
-) noexcept nogil:
-    """A whole block from registers past the caches: the common case, without the stage."""
-    cdef Py_ssize_t k, width = lanes_of(exps)
-    for k in range(BLOCK_VECTORS):
-        stream(out + k * width, product_sum(exps[k], factor, low, vec[real](0.0)))
-
-
-cdef inline void write_block(
-    const Problem* p, const Pending* row, Py_ssize_t c, Py_ssize_t n, const vec[real]* exps, writer* w,
-    real* like,
-) noexcept nogil:
-    """The gradient of the classes c … c + n - 1 of a row that has been swept."""
-    cdef real* out = <real*> room(w[0])
-    cdef vec[real] beta[BLOCK_VECTORS]
-    cdef vec[real] e, g, factor = vec[real](row.factor), low
-    cdef vec[real] minus_unit = vec[real](-row.unit), minus_share = vec[real](-p.share * row.unit)
-    cdef vec[real] zero = vec[real](0.0)
-    cdef vec[real] minus_rest = vec[real](-lost(row.unit, <vec[real]*> NULL))
-    cdef vec[real] anchor = vec[real](row.anchor)
-    cdef const real* x = (<const real*> row.logits) + c
-    cdef Py_ssize_t k, width = lanes_of(<vec[real]*> NULL), whole = n // width
-    cdef bint varies = beta_varies(p)
-    cdef double at_label
-    cdef const char* targets = row.targets
-    low = vec[real](lost(row.factor, <vec[real]*> NULL) + row.factor_rest)
-    if p.hess != NULL:  # before the gradient, which may be written over the logits
-        write_hess_block(row, c, n, exps, &w[1], like)
-    if exps != NULL and n == BLOCK_VECTORS * width and at_line(w[0]) and is_plain(p, row, c, n):
-        stream_block(exps, factor, low, <real*> w.out)
-        skip(w[0], n * sizeof(real))
-        return
-    if row.skipped:
-        memset(out, 0, n * sizeof(real))
-    elif p.output == LOG_SOFTMAX:
-        for k in range((n + width - 1) // width):
-            g = load_first(x + k * width, n - k * width, 0) - vec[real](row.top) - factor
-            store_first(out + k * width, g, n - k * width)
-    else:
-        if varies:
-            if targets != NULL:
-                targets = targets + c * p.target_class_stride
-            beta_of_classes(p, targets, c, n, beta)
-        for k in range((n + width - 1) // width):
-            e = exps[k] if exps != NULL else scaled_exp(
-                load_first(x + k * width, n - k * width, -INFINITY) - anchor
-            )
-            g = product_sum(beta[k], minus_unit, minus_rest, zero) if varies else minus_share
-            g = product_sum(e, factor, low, g)
-            if k < whole:
-                store(out + k * width, g)
-            else:
-                store_first(out + k * width, g, n - k * width)
-        if c <= row.label < c + n:
-            k = row.label - c
-            at_label = row.at_label - row.unit * (lane(&beta[0], k) if varies else p.share)
-            store_first(out + k, vec[real](at_label), 1)
-    advance(w[0], n * sizeof(real))
-
-
-cdef inline vec[real] curved(vec[real] e, double inverse, double curvature, double bend) noexcept nogil:
-    """p (curvature (1 - p) + bend p) with p = e inverse"""
-    cdef vec[real] p = e * vec[real](inverse)
-    return p * (vec[real](curvature) * (vec[real](1.0) - p) + vec[real](bend) * p)
-
-
-cdef inline void write_hess_block(
-    const Pending* row, Py_ssize_t c, Py_ssize_t n, const vec[real]* exps, writer* w, real* like
-) noexcept nogil:
-    """The diagonal of the Hessian at the classes c … c + n - 1."""
-    cdef real* out = <real*> room(w[0])
-    cdef const real* x = (<const real*> row.logits) + c
-    cdef vec[real] e, anchor = vec[real](row.anchor)
-    cdef Py_ssize_t k, width = lanes_of(exps)
-    if row.skipped:
-        memset(out, 0, n * sizeof(real))
-    else:
-        for k in range((n + width - 1) // width):
-            e = exps[k] if exps != NULL else scaled_exp(
-                load_first(x + k * width, n - k * width, -INFINITY) - anchor
-            )
-            e = curved(e, row.inverse, row.curvature, row.bend)
-            store_first(out + k * width, e, n - k * width)
-        if c <= row.label < c + n:
-            store_first(out + (row.label - c), vec[real](row.hess_at_label), 1)
-    advance(w[0], n * sizeof(real))
-
-
 cdef inline double sweep(
     const Problem* p, const real* x, Py_ssize_t label, double anchor, vec[real]* exps, Pending* before,
     writer* w,
@@ -205,31 +115,16 @@ cdef inline double sweep(
     cdef wide_sum[real] total
     cdef vec[real] at = vec[real](anchor)
     cdef vec[real]* kept = NULL
-    cdef const vec[real]* old = NULL
     cdef Py_ssize_t c, n, width = lanes_of(<vec[real]*> NULL), block = BLOCK_VECTORS * width
     for c from 0 <= c < p.classes by block:
         n = min(block, p.classes - c)
         if exps != NULL:
             kept = exps + c // width
-        sweep_block(x + c, n, label - c, at, kept, &total)
-        if before.waiting:
-            if before.exps != NULL:
-                old = (<const vec[real]*> before.exps) + c // width
-            write_block(p, before, c, n, old, w, <real*> NULL)
+        if before.waiting:  # first: this row's exponentials take the places of its own
+            write_block(p, before, c, n, kept, w, <real*> NULL)
+        sweep_block(x + c, n, label - c, anchor == 0, at, kept, &total)
     before.waiting = False
     return total.value() / kExpScale
-
-
-cdef inline void write_row(const Problem* p, Pending* row, writer* w, real* like) noexcept nogil:
-    """Writes the gradient that is waiting, with no sweep to share the time."""
-    cdef const vec[real]* exps = NULL
-    cdef Py_ssize_t c, width = lanes_of(<vec[real]*> NULL), block = BLOCK_VECTORS * width
-    if row.waiting:
-        for c from 0 <= c < p.classes by block:
-            if row.exps != NULL:
-                exps = (<const vec[real]*> row.exps) + c // width
-            write_block(p, row, c, min(block, p.classes - c), exps, w, like)
-    row.waiting = False
 
 
 cdef inline void sum_products(
@@ -289,49 +184,23 @@ cdef inline void sum_row(
         sum_products(p, x, targets, b, i)
 
 
-cdef inline void await_gradient(
-    const Problem* p, Batch* b, Py_ssize_t i, Pending* row, const char* x, const char* targets,
-    char* exps, Py_ssize_t itemsize,
-) noexcept nogil:
-    row.waiting = True
-    row.skipped = b.weight[i] == 0
-    row.label = b.label[i]
-    row.anchor = b.anchor[i]
-    row.top = b.top[i]
-    row.factor = b.factor[i]
-    row.factor_rest = b.factor_rest[i]
-    if p.output != LOG_SOFTMAX:  # exponentials are kept times kExpScale
-        row.factor /= kExpScale
-        row.factor_rest /= kExpScale
-    row.at_label = b.at_label[i]
-    row.unit = b.unit[i]
-    row.inverse = b.inverse[i] / kExpScale
-    row.curvature = b.curvature[i]
-    row.bend = b.bend[i]
-    row.hess_at_label = b.hess_at_label[i]
-    row.logits = x
-    row.targets = targets
-    row.exps = exps
-
-
 cdef inline void sum_rows(
-    const Problem* p, Batch* b, char* scratch, Py_ssize_t kept, Pending* before, writer* w, real* like
+    const Problem* p, Batch* b, char* scratch, bint kept, Pending* before, writer* w, real* like
 ) noexcept nogil:
     """Sums every row of the batch; gradients follow one row behind.
 
-    The scratch rows, two of `kept` bytes, take turns; kept = 0 says that rows are too long to keep.
+    The scratch row keeps exponentials until the gradient of their block is written; kept = False says
+    that rows are too long for that.
     """
     cdef Py_ssize_t i, row
     cdef const real* x
     cdef const char* targets = NULL
-    cdef char* exps = NULL
+    cdef char* exps = scratch if kept else NULL
     for i in range(b.rows):
         row = b.first + i
         x = (<const real*> p.logits) + row * p.outer_stride
         if p.targets != NULL:
             targets = p.targets + row * p.target_outer_stride
-        if kept:
-            exps = scratch + (row % 2) * kept
         if b.weight[i] == 0:
             write_row(p, before, w, like)
             b.anchor[i] = b.rest[i] = b.dot[i] = b.own_logit[i] = 0
@@ -343,11 +212,11 @@ cdef inline void sum_rows(
             seek(w[0], p.grad + row * p.grad_outer_stride * <Py_ssize_t> sizeof(real))
             if p.hess != NULL:
                 seek(w[1], p.hess + row * p.grad_outer_stride * <Py_ssize_t> sizeof(real))
-            await_gradient(p, b, i, before, <const char*> x, targets, exps, sizeof(real))
+            await_gradient(p, b, i, before, <const char*> x, targets, exps)
 
 
 cdef inline void rows_of_block(
-    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, Py_ssize_t kept, writer* w,
+    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, bint kept, writer* w,
     Tally* tally, real* like,
 ) noexcept nogil:
     """All of a block: sums, losses, gradients."""

@@ -51,18 +51,6 @@ template <class T, int levels, class Row> FASTCE_INLINE vec<T> folded(const Row&
     }
 }
 
-// As many lanes as vec<double> has, from memory, as doubles.
-FASTCE_INLINE vec<double> load_widened(const double* p) { return load(p); }
-FASTCE_INLINE vec<double> load_widened(const float* p) {
-#if defined(__AVX512F__)
-    return raw_of<double>::raw(_mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(p)));
-#elif defined(__AVX2__)
-    return raw_of<double>::raw(_mm256_cvtps_pd(_mm_loadu_ps(p)));
-#else
-    return raw_of<double>::raw{p[0], p[1]};
-#endif
-}
-
 // Rows of at most 2^levels classes, several to a vector: each is moved to a slot of 2^levels lanes.
 template <int levels, class lane> FASTCE_INLINE vec<double> sums_of_narrow(const lane* e, int classes) {
     using mask = vec<double>::mask;

@@ -107,10 +107,23 @@ template <class T> FASTCE_INLINE typename vec<T>::mask lane_numbers() {
     return lane_numbers<T>(std::make_index_sequence<vec<T>::lanes>{});
 }
 
-// v with lane k replaced by the value; v itself where k is no lane of it.
-template <class T> FASTCE_INLINE vec<T> put(vec<T> v, ptrdiff_t k, double value) {
+// v with lane k replaced by that of the other; v itself where k is no lane of it.
+template <class T> FASTCE_INLINE vec<T> put_lane(vec<T> v, ptrdiff_t k, vec<T> other) {
+#if defined(__AVX512F__)
+    const unsigned here = k >= 0 && k < vec<T>::lanes ? 1u << k : 0;
+    using raw = typename vec<T>::raw;
+    if constexpr (vec<T>::lanes == 16) {
+        return raw(_mm512_mask_mov_ps(__m512(v.v), __mmask16(here), __m512(other.v)));
+    } else {
+        return raw(_mm512_mask_mov_pd(__m512d(v.v), __mmask8(here), __m512d(other.v)));
+    }
+#else
     int near = k >= 0 && k < vec<T>::lanes ? int(k) : -1;
-    return select<T>(lane_numbers<T>() == near, vec<T>(value), v);
+    return select<T>(lane_numbers<T>() == near, other, v);
+#endif
+}
+template <class T> FASTCE_INLINE vec<T> put(vec<T> v, ptrdiff_t k, double value) {
+    return put_lane(v, k, vec<T>(value));
 }
 
 // The first k lanes of v, zeros after them.

@@ -69,14 +69,19 @@ FASTCE_INLINE void write_line(char* out, const char* stage) {
 #endif
 }
 
-// Whether the run stands at the beginning of a line, so that whole vectors may go out without the stage.
-FASTCE_INLINE bool at_line(const writer& w) { return !w.direct && w.filled == 0; }
+// How many bytes are missing to the end of a line; from there on whole lines may go out without the stage.
+FASTCE_INLINE ptrdiff_t line_gap(const writer& w) { return w.direct ? 0 : -w.filled & (kLine - 1); }
 
 // One whole vector past the caches, to memory as aligned as the vector is long.
 template <class T> FASTCE_INLINE void stream(T* p, vec<T> v) {
 #if defined(__AVX512F__)
     if constexpr (sizeof(T) == 4) return _mm512_stream_ps((float*)p, __m512(v.v));
     if constexpr (sizeof(T) == 8) return _mm512_stream_pd((double*)p, __m512d(v.v));
+    if constexpr (sizeof(T) == 2) {
+        T part[vec<T>::lanes];
+        store(part, v);
+        return _mm256_stream_si256((__m256i*)p, _mm256_loadu_si256((const __m256i*)part));
+    }
 #elif defined(__AVX2__)
     if constexpr (sizeof(T) == 4) return _mm256_stream_ps((float*)p, __m256(v.v));
     if constexpr (sizeof(T) == 8) return _mm256_stream_pd((double*)p, __m256d(v.v));

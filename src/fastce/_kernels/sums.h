@@ -17,6 +17,18 @@ template <int part> FASTCE_INLINE vec<double> widened(raw_of<float>::raw v) {
 #endif
 }
 
+// As many numbers as vec<double> has lanes, from memory, as doubles.
+FASTCE_INLINE vec<double> load_widened(const double* p) { return load(p); }
+FASTCE_INLINE vec<double> load_widened(const float* p) {
+#if defined(__AVX512F__)
+    return raw_of<double>::raw(_mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(p)));
+#elif defined(__AVX2__)
+    return raw_of<double>::raw(_mm256_cvtps_pd(_mm_loadu_ps(p)));
+#else
+    return raw_of<double>::raw{p[0], p[1]};
+#endif
+}
+
 // Two vectors of doubles as one of T's lanes; for double, the first.
 template <class T> FASTCE_INLINE vec<T> narrowed(vec<double> low, vec<double> high) {
     if constexpr (sizeof(lane_t<T>) == 8) {
@@ -117,6 +129,19 @@ template <class T> FASTCE_INLINE double lane_max(vec<T> v) {
 #endif
 }
 
+// Puts what two vectors add up to into an array, in one vector or two; returns how many. With fused
+// multiply-add they are added first, which rounds once; without, the error budget has no room for that.
+template <class T> FASTCE_INLINE int hold(vec<T>* held, vec<T> a, vec<T> b) {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+    held[0] = a + b;
+    return 1;
+#else
+    held[0] = a;
+    held[1] = b;
+    return 2;
+#endif
+}
+
 // A running sum of vectors in double lanes. Sums of doubles carry along what rounding lost.
 template <class T> struct wide_sum {
     vec<double> parts{0.0}, lost{0.0};
@@ -138,6 +163,21 @@ template <class T> struct wide_sum {
 #endif
     }
 
+    // Adds n vectors that hold() put into an array. Their lanes are widened as they are loaded, which is
+    // less work for a processor than to widen what is in a register: hence the detour.
+    FASTCE_INLINE void add_held(vec<T>* held, int n) {
+        if constexpr (sizeof(lane_t<T>) == 8) {
+            for (int k = 0; k < n; ++k) add_exactly(vec<double>(held[k].v));
+        } else {
+            asm volatile("" : : "r"(held) : "memory");  // the array is memory, whatever the compiler thinks
+            constexpr int half = vec<double>::lanes;
+            for (int k = 0; k < n; ++k) {
+                const float* p = lanes(held + k);
+                parts = parts + (load_widened(p) + load_widened(p + half));
+            }
+        }
+    }
+
     // Adds a * (b - offset), computed in double; a term whose factor a is 0 is 0.
     FASTCE_INLINE void add_product(vec<T> a, vec<T> b, double offset) {
         b = select<T>(a.v == 0, vec<T>(offset), b);
@@ -150,7 +190,9 @@ template <class T> struct wide_sum {
             parts = parts + select<double>(high.v == 0, zero, high * (widened<1>(b.v) - o));
         }
     }
-    FASTCE_INLINE vec<double> lanes_total() const { return parts + lost; }
+    FASTCE_INLINE vec<double> lanes_total() const {
+        return select<double>(lost.v - lost.v == 0, parts + lost, parts);  // no NaN from inf - inf
+    }
     FASTCE_INLINE double value() const {
         if constexpr (sizeof(lane_t<T>) == 4) return lane_sum(parts);
         double sum = parts.v[0], rest = lane_sum(lost);
@@ -165,8 +207,7 @@ template <class T> struct wide_sum {
   private:
     FASTCE_INLINE void add_exactly(vec<double> v) {
         vec<double> sum = parts + v, back = sum - parts;
-        vec<double> error = (parts - (sum - back)) + (v - back);
-        lost = lost + select<double>(error.v - error.v == 0, error, vec<double>(0.0));  // no NaN from inf - inf
+        lost = lost + ((parts - (sum - back)) + (v - back));
         parts = sum;
     }
 };

@@ -40,6 +40,7 @@ cdef extern from "<exp_log.h>" namespace "fastce" nogil:
     void store_lanes[T](vec[T]*, Py_ssize_t, vec[T], Py_ssize_t)
     double number[T](const T*)
     vec[T] put[T](vec[T], Py_ssize_t, double)
+    vec[T] put_lane[T](vec[T], Py_ssize_t, vec[T])
     vec[T] first[T](vec[T], int)
     vec[T] maximum[T](vec[T], vec[T])
     vec[T] exp[T](vec[T])
@@ -80,6 +81,7 @@ cdef extern from "<sums.h>" namespace "fastce" nogil:
         wide_sum()
         void add(vec[T])
         void add2 "add"(vec[T], vec[T])
+        void add_held(vec[T]*, int)
         void add_product(vec[T], vec[T], double)
         double value()
     cdef cppclass wide_lanes[T]:
@@ -88,6 +90,7 @@ cdef extern from "<sums.h>" namespace "fastce" nogil:
         void add2 "add"(vec[T], vec[T])
         void add_product(vec[T], vec[T], const double*)
         void store(double*)
+    int hold[T](vec[T]*, vec[T], vec[T])
     double lane_sum[T](vec[T])
     double lane_max[T](vec[T])
 
@@ -103,7 +106,7 @@ cdef extern from "<stream.h>" namespace "fastce" nogil:
     writer write_through(char* stage, bint direct)
     void seek(writer&, char*)
     char* room(const writer&)
-    bint at_line(const writer&)
+    Py_ssize_t line_gap(const writer&)
     void stream[T](T*, vec[T])
     void skip(writer&, Py_ssize_t)
     void advance(writer&, Py_ssize_t)
