@@ -78,12 +78,17 @@ class BuildKernels(build_ext):
             sys.exit(NO_COMPILER)
         omp = "#include <omp.h>\nint main() { return omp_get_max_threads(); }\n"
         openmp = ["-fopenmp"] if self.can_build(omp, "-fopenmp") else []
+        # GCC schedules before it assigns registers only if told to: a fifth faster where two exponentials
+        # are computed side by side.
+        schedule = ["-fschedule-insns"]
+        if not self.can_build("int main() { return 0; }\n", "-Werror", *schedule):
+            schedule = []
         for module in self.extensions:
             # The same source becomes a module of another name each time, hence a folder for each.
             folder = f"build/cython/{module.name}"
             (made,) = cythonize([module], build_dir=folder, compiler_directives=DIRECTIVES)
             module.sources = made.sources
-            module.extra_compile_args += openmp
+            module.extra_compile_args += schedule + openmp
             module.extra_link_args += openmp
         self.parallel = self.parallel or os.cpu_count()
         super().build_extensions()

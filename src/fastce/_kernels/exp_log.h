@@ -22,16 +22,19 @@ constexpr double kExpScale = 0x1p24;
 // A sum of exponentials outside these bounds was taken from an anchor too far from the maximum.
 constexpr double kLargestSum = 0x1p50, kSmallestSum = 0x1p-24;
 
+// Where all other terms together are less than this part of the label's, they are summed without it.
+constexpr double kLeastRest = 0x1p-24;
+
 template <class lane> struct bits_of;
 template <> struct bits_of<float> {
     static constexpr float rounder = 12582912.0f;  // 1.5 * 2^23: x + rounder has x's nearest integer in its last bits
-    static constexpr float lowest = -87.336544f, highest = 88.37f;
-    static constexpr int mantissa = 23;
+    static constexpr float lowest = -87.336544f;
+    static constexpr int mantissa = 23, bias = 127;
 };
 template <> struct bits_of<double> {
     static constexpr double rounder = 6755399441055744.0;  // 1.5 * 2^52
-    static constexpr double lowest = -708.39641853226, highest = 709.0;
-    static constexpr int mantissa = 52;
+    static constexpr double lowest = -708.39641853226;
+    static constexpr int mantissa = 52, bias = 1023;
 };
 
 template <class T> FASTCE_INLINE typename vec<T>::bits bits(typename vec<T>::raw x) {
@@ -42,8 +45,8 @@ template <class T> FASTCE_INLINE typename vec<T>::raw from_bits(typename vec<T>:
 }
 
 // scale * exp(r) for |r| <= ln(2)/2 and scale a power of two, for which all coefficients are multiplied by
-// it. float: minimax polynomial of degree 6. double: the Taylor series, whose 14th term is below 2^-57,
-// added up so that only the last step rounds.
+// it: minimax polynomials of degree 6 and 11. Without fused multiply-add the last steps are written so
+// that only the last one rounds.
 FASTCE_INLINE raw_of<float>::raw exp_near_zero(raw_of<float>::raw r, const float scale) {
     raw_of<float>::raw p = (0.0013838002923876047f * scale) * r + 0.00836916547268629f * scale;
     p = p * r + 0.04166810214519501f * scale;
@@ -57,21 +60,25 @@ FASTCE_INLINE raw_of<float>::raw exp_near_zero(raw_of<float>::raw r, const float
     return sum * scale + (p * (r * r) + lost * scale);
 #endif
 }
-FASTCE_INLINE raw_of<double>::raw exp_near_zero(raw_of<double>::raw r, const double scale) {
-    raw_of<double>::raw p = r / 6227020800.0 + 1 / 479001600.0;
-    p = p * r + 1 / 39916800.0;
-    p = p * r + 1 / 3628800.0;
-    p = p * r + 1 / 362880.0;
-    p = p * r + 1 / 40320.0;
-    p = p * r + 1 / 5040.0;
-    p = p * r + 1 / 720.0;
-    p = p * r + 1 / 120.0;
-    p = p * r + 1 / 24.0;
-    p = p * r + 1 / 6.0;
-    p = p * r + 0.5;
+FASTCE_INLINE raw_of<double>::raw exp_near_zero(raw_of<double>::raw r) {
+    raw_of<double>::raw p = r * 2.5000072281462545e-08 + 2.7630233929422184e-07;
+    p = p * r + 2.7557586266515903e-06;
+    p = p * r + 2.4801493136159967e-05;
+    p = p * r + 0.00019841269506779463;
+    p = p * r + 0.0013888888943597722;
+    p = p * r + 0.008333333333494333;
+    p = p * r + 0.041666666666530267;
+    p = p * r + 0.16666666666666413;
+    p = p * r + 0.5000000000000011;
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+    p = p * r + 1.0;
+    return p * r + 1.0;
+#else
     raw_of<double>::raw sum = r + 1.0, lost = r - (sum - 1.0);  // exact: |r| < 1
-    return (sum + (p * (r * r) + lost)) * scale;
+    return sum + (p * (r * r) + lost);
+#endif
 }
+FASTCE_INLINE raw_of<float>::raw exp_near_zero(raw_of<float>::raw r) { return exp_near_zero(r, 1.0f); }
 
 // x - n ln 2 in two steps: the first constant has few enough bits for an exact product even where the
 // processor has no fused multiply-add.
@@ -82,12 +89,12 @@ FASTCE_INLINE raw_of<double>::raw reduced(raw_of<double>::raw x, raw_of<double>:
     return (x - n * 0.693147180559663) - n * 2.8235290563031577e-13;
 }
 
+#if defined(__AVX512F__)
+
 // Below it scale * exp(x) is no normal number.
 template <class lane> constexpr lane lowest_exponent(double scale) {
     return bits_of<lane>::lowest - lane(scale == 1 ? 0 : 16.635532);  // 24 ln 2, all of it normal
 }
-
-#if defined(__AVX512F__)
 
 // 2^n p by the processor's own exponent arithmetic, which saturates; 0 where x is below the range. The
 // mask must keep those lanes from being computed at all: a subnormal result costs 150 cycles.
@@ -132,17 +139,20 @@ template <> FASTCE_INLINE vec<double> times_exp(const double scale, vec<double> 
 
 #else
 
+// x is kept within what the exponent's bits can say: at the lower end 2^n is 0, at the upper inf. The
+// rounder holds the exponent's bias, so the last bits of x log2(e) + rounder, shifted, are 2^n.
 template <class T> FASTCE_INLINE vec<T> times_exp(const double scale, vec<T> x) {
     using raw = typename vec<T>::raw;
     using lane = lane_t<T>;
     using constant = bits_of<lane>;
-    const lane highest = constant::highest - lane(scale == 1 ? 0 : 16.7);
-    raw y = x.v > highest ? raw{} + highest : x.v;
-    raw z = y * lane(1.44269504088896341) + constant::rounder;
-    raw n = z - constant::rounder;
-    raw p = exp_near_zero(reduced(y, n), lane(scale));
-    raw power = from_bits<T>(bits<T>(p) + (bits<T>(z) << constant::mantissa));
-    return x.v < lowest_exponent<lane>(scale) ? raw{} : (x.v == x.v ? power : x.v);
+    constexpr double ln2 = 0.693147180559945309;
+    const int bias = constant::bias + (scale == 1 ? 0 : 24);
+    const lane rounder = constant::rounder + lane(bias);
+    const vec<T> lowest(-bias * ln2), highest((2 * constant::bias + 1 - bias) * ln2);
+    const raw y = minimum(highest, maximum(lowest, x)).v;
+    const raw z = y * lane(1.44269504088896341) + rounder;
+    const raw p = exp_near_zero(reduced(y, z - rounder));
+    return p * from_bits<T>(bits<T>(z) << constant::mantissa);
 }
 
 #endif

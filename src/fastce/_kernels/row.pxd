@@ -3,8 +3,8 @@
 Design. (a) exp(x - anchor) needs an anchor that is only near the row's maximum, not the maximum
 itself: it is guessed from the row's beginning, and the sum tells afterwards whether the guess held;
 only then is the maximum looked for and the row swept again. Ordinary logits (a maximum between -16
-and 16) take the anchor 0, so that the subtraction rounds nothing. (b) The label's own term is left out of
-the sum (see ends.pxd). (c) For the gradient the exponentials stay in a scratch row, and while one row
+and 16) take the anchor 0, so that the subtraction rounds nothing. (b) The label's own term comes
+out of the sum again, as exactly as it went in (see ends.pxd for what that is good for). (c) For the gradient the exponentials stay in a scratch row, and while one row
 is swept the gradient of the row before it streams out: reading and writing overlap. Rows too long for
 a scratch row compute their exponentials again.
 """
@@ -17,8 +17,8 @@ from .problem cimport BATCH, GRADIENT, Batch, Problem, Tally, count_rows, is_smo
 from .row_output cimport BLOCK_VECTORS, Pending, await_gradient, write_block, write_row
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
-    exp, finish, hold, kExpScale, kLargestSum, kSmallestSum, lane_max, lanes_of, load, load_first, maximum,
-    number, prefetch_ahead, put, put_doubles, real, scaled_exp, seek, vec, wide_sum, writer,
+    exp, finish, kExpScale, kLargestSum, kLeastRest, kSmallestSum, lane, lane_max, lanes_of, load_first,
+    maximum, number, put, put_doubles, real, scaled_exp, seek, sweep_pairs, vec, wide_sum, writer,
 )
 
 cdef enum:
@@ -49,62 +49,30 @@ cdef inline double exp_of_one(double x) noexcept nogil:
     return lanes[0]
 
 
-cdef inline vec[real] power(
-    const real* x, Py_ssize_t k, Py_ssize_t label, bint holds_label, vec[real] anchor, vec[real]* exps
+cdef inline void sweep_span(
+    const real* x, Py_ssize_t n, double anchor, vec[real]* exps, wide_sum[real]* total
 ) noexcept nogil:
-    """exp(x - anchor) of vector k, 0 at the label; kept if asked for."""
-    cdef Py_ssize_t at = k * lanes_of(exps)
-    cdef vec[real] v = load(x + at)
-    cdef vec[real] e
-    prefetch_ahead(x + at)
-    if holds_label:
-        v = put(v, label - at, -INFINITY)
-    e = scaled_exp(v - anchor)
-    if exps != NULL:
-        exps[k] = e
-    return e
-
-
-cdef inline void sweep_vectors(
-    const real* x, Py_ssize_t vectors, Py_ssize_t label, bint holds_label, vec[real] anchor,
-    vec[real]* exps, wide_sum[real]* total,
-) noexcept nogil:
-    """Adds exp(x - anchor) of an even number of whole vectors, the label's element left out."""
-    cdef vec[real] held[BLOCK_VECTORS]
-    cdef Py_ssize_t k
-    cdef int n = 0
-    for k in range(0, vectors, 2):
-        n += hold(
-            &held[n], power(x, k, label, holds_label, anchor, exps),
-            power(x, k + 1, label, holds_label, anchor, exps),
-        )
-    total.add_held(&held[0], n)
-
-
-cdef inline void sweep_block(
-    const real* x, Py_ssize_t n, Py_ssize_t label, bint unshifted, vec[real] anchor, vec[real]* exps,
-    wide_sum[real]* total,
-) noexcept nogil:
-    """Adds exp(x - anchor) of up to BLOCK_VECTORS vectors, the label's element left out."""
-    cdef Py_ssize_t at, width = lanes_of(exps), whole = n // width
-    cdef bint here = 0 <= label < n
-    cdef vec[real] e
-    if whole < BLOCK_VECTORS or here:
-        sweep_vectors(x, whole // 2 * 2, label, here, anchor, exps, total)
-    elif exps == NULL and unshifted:  # most blocks: loops without a question in them
-        sweep_vectors(x, BLOCK_VECTORS, 0, False, vec[real](0.0), <vec[real]*> NULL, total)
-    elif exps == NULL:
-        sweep_vectors(x, BLOCK_VECTORS, 0, False, anchor, <vec[real]*> NULL, total)
-    else:
-        sweep_vectors(x, BLOCK_VECTORS, 0, False, anchor, exps, total)
-    if whole % 2:
-        total.add(power(x, whole - 1, label, here, anchor, exps))
-    if n > whole * width:
-        at = whole * width
-        e = scaled_exp(put(load_first(x + at, n - at, -INFINITY), label - at, -INFINITY) - anchor)
+    """Adds exp(x - anchor) of n logits: vectors in pairs, then what is left. Keeps them if asked for."""
+    cdef Py_ssize_t k, width = lanes_of(exps), paired = n // (2 * width) * 2
+    cdef vec[real] e, at = vec[real](anchor)
+    sweep_pairs(x, paired, anchor, exps, total)
+    for k from paired * width <= k < n by width:
+        e = scaled_exp(load_first(x + k, n - k, -INFINITY) - at)
         if exps != NULL:
-            exps[whole] = e
+            exps[k // width] = e
         total.add(e)
+
+
+cdef inline void take_label_out(
+    const real* x, Py_ssize_t n, Py_ssize_t label, double anchor, wide_sum[real]* total
+) noexcept nogil:
+    """Takes the label's term out of the sum, as it went in: together with its partner in a pair."""
+    cdef vec[real] e = put(vec[real](-INFINITY), 0, number(x + label))
+    cdef Py_ssize_t width = lanes_of(&e)
+    if label < n // (2 * width) * (2 * width):
+        e = put(e, 1, number(x + (label ^ width)))
+    e = scaled_exp(e - vec[real](anchor))
+    total.take_out(lane(&e, 0), lane(&e, 1))
 
 
 cdef inline double sweep(
@@ -113,17 +81,30 @@ cdef inline double sweep(
 ) noexcept nogil:
     """The sum of exp(x - anchor) without the label; meanwhile the gradient of the row before is written."""
     cdef wide_sum[real] total
-    cdef vec[real] at = vec[real](anchor)
     cdef vec[real]* kept = NULL
     cdef Py_ssize_t c, n, width = lanes_of(<vec[real]*> NULL), block = BLOCK_VECTORS * width
+    if exps == NULL and not before.waiting:
+        block = p.classes
     for c from 0 <= c < p.classes by block:
         n = min(block, p.classes - c)
         if exps != NULL:
             kept = exps + c // width
         if before.waiting:  # first: this row's exponentials take the places of its own
             write_block(p, before, c, n, kept, w, <real*> NULL)
-        sweep_block(x + c, n, label - c, anchor == 0, at, kept, &total)
+        sweep_span(x + c, n, anchor, kept, &total)
     before.waiting = False
+    if label >= 0:
+        take_label_out(x, p.classes, label, anchor, &total)
+    return total.value() / kExpScale
+
+
+cdef inline double sweep_around(const real* x, Py_ssize_t n, Py_ssize_t label, double anchor) noexcept nogil:
+    """The same sum for a clear winner: beside its term, the others left no digits in a sum of all."""
+    cdef wide_sum[real] total
+    cdef vec[real] at = vec[real](anchor)
+    cdef Py_ssize_t k, width = lanes_of(&at)
+    for k from 0 <= k < n by width:
+        total.add(scaled_exp(put(load_first(x + k, n - k, -INFINITY), label - k, -INFINITY) - at))
     return total.value() / kExpScale
 
 
@@ -176,6 +157,8 @@ cdef inline void sum_row(
         anchor = anchor_at(row_max(x, p.classes))
         own = exp_of_one(logit - anchor)
         rest = sweep(p, x, y, anchor, exps, before, w)
+    if rest < own * kLeastRest:
+        rest = sweep_around(x, p.classes, y, anchor)
     b.anchor[i] = anchor
     b.rest[i] = rest
     b.own[i] = own

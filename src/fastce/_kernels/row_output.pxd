@@ -15,7 +15,7 @@ from .vector cimport (
 )
 
 cdef enum:
-    BLOCK_VECTORS = 16  # of a block: as much as is swept before the row before is written on
+    BLOCK_VECTORS = 64  # of a block: as much as is swept before the row before is written on
     FACTORS = 6
     LINE_BYTES = 64
     NO_LABEL = -(1 << 30)  # that far from any vector

@@ -48,13 +48,29 @@ template <> struct lane_of<bfloat16> {
 };
 template <class T> using lane_t = typename lane_of<T>::type;
 
+#if defined(__AVX512F__)
+using native_float = __m512;
+using native_double = __m512d;
+#elif defined(__AVX2__)
+using native_float = __m256;
+using native_double = __m256d;
+#elif defined(__SSE2__)
+using native_float = __m128;
+using native_double = __m128d;
+#else
+typedef float native_float __attribute__((vector_size(FASTCE_VECTOR_BYTES)));
+typedef double native_double __attribute__((vector_size(FASTCE_VECTOR_BYTES)));
+#endif
+
 template <class lane> struct raw_of;
 template <> struct raw_of<float> {
+    using native = native_float;
     typedef float raw __attribute__((vector_size(FASTCE_VECTOR_BYTES)));
     typedef uint32_t bits __attribute__((vector_size(FASTCE_VECTOR_BYTES)));
     typedef int32_t mask __attribute__((vector_size(FASTCE_VECTOR_BYTES)));
 };
 template <> struct raw_of<double> {
+    using native = native_double;
     typedef double raw __attribute__((vector_size(FASTCE_VECTOR_BYTES)));
     typedef uint64_t bits __attribute__((vector_size(FASTCE_VECTOR_BYTES)));
     typedef int64_t mask __attribute__((vector_size(FASTCE_VECTOR_BYTES)));
@@ -63,6 +79,7 @@ template <> struct raw_of<double> {
 template <class T> struct vec {
     using lane = lane_t<T>;
     using raw = typename raw_of<lane>::raw;
+    using native = typename raw_of<lane>::native;  // as intrinsics call it
     using bits = typename raw_of<lane>::bits;
     using mask = typename raw_of<lane>::mask;
     static constexpr int lanes = FASTCE_VECTOR_BYTES / int(sizeof(lane));
@@ -85,17 +102,32 @@ FASTCE_INLINE vec<T> select(typename vec<T>::mask condition, vec<T> yes, vec<T> 
     return condition ? yes.v : no.v;
 }
 
-// The larger of both; where a is NaN, b.
-template <class T> FASTCE_INLINE vec<T> maximum(vec<T> a, vec<T> b) {
+// The larger, or the smaller, of both; where one is NaN, b. What processors have one instruction for is
+// asked for by name: compilers take two for a comparison and a choice.
 #if defined(__AVX512F__)
-    if constexpr (vec<T>::lanes == 16) {
-        return (typename vec<T>::raw)_mm512_mask_max_ps(__m512(a.v), 0xffff, __m512(a.v), __m512(b.v));
-    } else {
-        return (typename vec<T>::raw)_mm512_mask_max_pd(__m512d(a.v), 0xff, __m512d(a.v), __m512d(b.v));
-    }
+FASTCE_INLINE __m512 larger(__m512 a, __m512 b) { return _mm512_mask_max_ps(a, 0xffff, a, b); }
+FASTCE_INLINE __m512d larger(__m512d a, __m512d b) { return _mm512_mask_max_pd(a, 0xff, a, b); }
+FASTCE_INLINE __m512 smaller(__m512 a, __m512 b) { return _mm512_mask_min_ps(a, 0xffff, a, b); }
+FASTCE_INLINE __m512d smaller(__m512d a, __m512d b) { return _mm512_mask_min_pd(a, 0xff, a, b); }
+#elif defined(__AVX2__)
+FASTCE_INLINE __m256 larger(__m256 a, __m256 b) { return _mm256_max_ps(a, b); }
+FASTCE_INLINE __m256d larger(__m256d a, __m256d b) { return _mm256_max_pd(a, b); }
+FASTCE_INLINE __m256 smaller(__m256 a, __m256 b) { return _mm256_min_ps(a, b); }
+FASTCE_INLINE __m256d smaller(__m256d a, __m256d b) { return _mm256_min_pd(a, b); }
+#elif defined(__SSE2__)
+FASTCE_INLINE __m128 larger(__m128 a, __m128 b) { return _mm_max_ps(a, b); }
+FASTCE_INLINE __m128d larger(__m128d a, __m128d b) { return _mm_max_pd(a, b); }
+FASTCE_INLINE __m128 smaller(__m128 a, __m128 b) { return _mm_min_ps(a, b); }
+FASTCE_INLINE __m128d smaller(__m128d a, __m128d b) { return _mm_min_pd(a, b); }
 #else
-    return a.v > b.v ? a.v : b.v;
+template <class raw> FASTCE_INLINE raw larger(raw a, raw b) { return a > b ? a : b; }
+template <class raw> FASTCE_INLINE raw smaller(raw a, raw b) { return a < b ? a : b; }
 #endif
+template <class T> FASTCE_INLINE vec<T> maximum(vec<T> a, vec<T> b) {
+    return typename vec<T>::raw(larger(typename vec<T>::native(a.v), typename vec<T>::native(b.v)));
+}
+template <class T> FASTCE_INLINE vec<T> minimum(vec<T> a, vec<T> b) {
+    return typename vec<T>::raw(smaller(typename vec<T>::native(a.v), typename vec<T>::native(b.v)));
 }
 
 // 0, 1, 2, …: the number of each lane.
@@ -368,6 +400,12 @@ template <class T> inline bool has_nan(const T* p, ptrdiff_t n, ptrdiff_t stride
 // Asks for the line 8 KB after p, into the second-level cache (docs/performance.md has what was tried).
 FASTCE_INLINE void prefetch_ahead(const void* p) {
     __builtin_prefetch(static_cast<const char*>(p) + 8192, 0, 2);
+}
+
+// The same for the lines of two vectors.
+template <class T> FASTCE_INLINE void prefetch_pair(const T* p) {
+    constexpr int bytes = 2 * vec<T>::lanes * int(sizeof(T));
+    for (int k = 0; k < bytes; k += 64) prefetch_ahead(reinterpret_cast<const char*>(p) + k);
 }
 
 // Asks for every line of a run of n bytes.

@@ -115,12 +115,21 @@ template <class T> FASTCE_INLINE double lane_sum(vec<T> v) {
 // The largest lane; there must be no NaN among them.
 template <class T> FASTCE_INLINE double lane_max(vec<T> v) {
 #if defined(__AVX512F__)
-    auto larger = [](__m256d a, __m256d b) __attribute__((always_inline)) { return _mm256_max_pd(a, b); };
+    auto larger_one = [](__m256d a, __m256d b) __attribute__((always_inline)) { return _mm256_max_pd(a, b); };
     if constexpr (vec<T>::lanes == 8) {
-        return reduced(halved(__m512d(v.v), larger), larger);
+        return reduced(halved(__m512d(v.v), larger_one), larger_one);
     } else {
         vec<double> top = maximum(widened<0>(v.v), widened<1>(v.v));
-        return reduced(halved(__m512d(top.v), larger), larger);
+        return reduced(halved(__m512d(top.v), larger_one), larger_one);
+    }
+#elif defined(__AVX2__)
+    if constexpr (vec<T>::lanes == 4) {
+        __m256d x = larger(__m256d(v.v), _mm256_permute4x64_pd(__m256d(v.v), 0x4e));
+        return _mm256_cvtsd_f64(larger(x, _mm256_permute_pd(x, 5)));
+    } else {
+        __m256 x = larger(__m256(v.v), _mm256_permute2f128_ps(__m256(v.v), __m256(v.v), 1));
+        x = larger(x, _mm256_permute_ps(x, 0x4e));
+        return _mm256_cvtss_f32(larger(x, _mm256_permute_ps(x, 0xb1)));
     }
 #else
     double top = v.v[0];
@@ -129,18 +138,13 @@ template <class T> FASTCE_INLINE double lane_max(vec<T> v) {
 #endif
 }
 
-// Puts what two vectors add up to into an array, in one vector or two; returns how many. With fused
-// multiply-add they are added first, which rounds once; without, the error budget has no room for that.
-template <class T> FASTCE_INLINE int hold(vec<T>* held, vec<T> a, vec<T> b) {
+// With fused multiply-add two vectors are added in their own lanes before they are added to a wide sum,
+// which rounds once; without, the error budget has no room for that.
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-    held[0] = a + b;
-    return 1;
+constexpr bool kAddsPairs = true;
 #else
-    held[0] = a;
-    held[1] = b;
-    return 2;
+constexpr bool kAddsPairs = false;
 #endif
-}
 
 // A running sum of vectors in double lanes. Sums of doubles carry along what rounding lost.
 template <class T> struct wide_sum {
@@ -153,28 +157,18 @@ template <class T> struct wide_sum {
             parts = parts + (widened<0>(v.v) + widened<1>(v.v));
         }
     }
-    // Two vectors: one rounding in their own lanes, then the wide sum. Without fused multiply-add the
-    // error budget has no room for that one.
+    // Two vectors. Their lanes are widened as they are loaded, which is less work for a processor than to
+    // widen what is in a register: hence the detour over memory.
     FASTCE_INLINE void add(vec<T> a, vec<T> b) {
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-        add(a + b);
-#else
-        add(a), add(b);
-#endif
-    }
-
-    // Adds n vectors that hold() put into an array. Their lanes are widened as they are loaded, which is
-    // less work for a processor than to widen what is in a register: hence the detour.
-    FASTCE_INLINE void add_held(vec<T>* held, int n) {
-        if constexpr (sizeof(lane_t<T>) == 8) {
-            for (int k = 0; k < n; ++k) add_exactly(vec<double>(held[k].v));
+        if constexpr (!kAddsPairs) {
+            add(a), add(b);
+        } else if constexpr (sizeof(lane_t<T>) == 8) {
+            add(a + b);
         } else {
-            asm volatile("" : : "r"(held) : "memory");  // the array is memory, whatever the compiler thinks
-            constexpr int half = vec<double>::lanes;
-            for (int k = 0; k < n; ++k) {
-                const float* p = lanes(held + k);
-                parts = parts + (load_widened(p) + load_widened(p + half));
-            }
+            vec<T> both = a + b;
+            asm volatile("" : "+m"(both));
+            const float* p = lanes(&both);
+            parts = parts + (load_widened(p) + load_widened(p + vec<double>::lanes));
         }
     }
 
@@ -189,6 +183,13 @@ template <class T> struct wide_sum {
             parts = parts + select<double>(low.v == 0, zero, low * (widened<0>(b.v) - o));
             parts = parts + select<double>(high.v == 0, zero, high * (widened<1>(b.v) - o));
         }
+    }
+    // Takes one term out again, to the last digit of the sum: `one` was added as a lane, together with
+    // `partner` where pairs are added.
+    FASTCE_INLINE void take_out(double one, double partner) {
+        const double both = double(lane_t<T>(lane_t<T>(one) + lane_t<T>(partner)));
+        add_number(kAddsPairs ? -both : -one);
+        if (kAddsPairs) add_number(partner);
     }
     FASTCE_INLINE vec<double> lanes_total() const {
         return select<double>(lost.v - lost.v == 0, parts + lost, parts);  // no NaN from inf - inf
@@ -205,6 +206,11 @@ template <class T> struct wide_sum {
     }
 
   private:
+    FASTCE_INLINE void add_number(double x) {
+        const vec<double> v = put(vec<double>(0.0), 0, x);
+        if constexpr (sizeof(lane_t<T>) == 8) add_exactly(v);
+        else parts = parts + v;
+    }
     FASTCE_INLINE void add_exactly(vec<double> v) {
         vec<double> sum = parts + v, back = sum - parts;
         lost = lost + ((parts - (sum - back)) + (v - back));
@@ -278,11 +284,8 @@ template <class T> struct wide_lanes {
         }
     }
     FASTCE_INLINE void add(vec<T> a, vec<T> b) {
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-        add(a + b);
-#else
-        add(a), add(b);
-#endif
+        if constexpr (kAddsPairs) add(a + b);
+        else add(a), add(b);
     }
     // Adds a * (b - offset), computed in double; a term whose factor a is 0 is 0.
     FASTCE_INLINE void add_product(vec<T> a, vec<T> b, const double* offset) {

@@ -25,6 +25,7 @@ cdef extern from "<exp_log.h>" namespace "fastce" nogil:
     const double kExpScale
     const double kLargestSum
     const double kSmallestSum
+    const double kLeastRest
 
     vec[T] load[T](const T*)
     vec[double] doubles "fastce::load"(const double*)
@@ -81,7 +82,7 @@ cdef extern from "<sums.h>" namespace "fastce" nogil:
         wide_sum()
         void add(vec[T])
         void add2 "add"(vec[T], vec[T])
-        void add_held(vec[T]*, int)
+        void take_out(double, double)
         void add_product(vec[T], vec[T], double)
         double value()
     cdef cppclass wide_lanes[T]:
@@ -90,9 +91,11 @@ cdef extern from "<sums.h>" namespace "fastce" nogil:
         void add2 "add"(vec[T], vec[T])
         void add_product(vec[T], vec[T], const double*)
         void store(double*)
-    int hold[T](vec[T]*, vec[T], vec[T])
     double lane_sum[T](vec[T])
     double lane_max[T](vec[T])
+
+cdef extern from "<sweep.h>" namespace "fastce" nogil:
+    void sweep_pairs[T](const T*, Py_ssize_t, double, vec[T]*, wide_sum[T]*)
 
 cdef extern from "<elements.h>" namespace "fastce" nogil:
     void integers(const char*, int kind, Py_ssize_t stride, Py_ssize_t n, int64_t* out)
