@@ -15,7 +15,12 @@ template <class S> FASTCE_INLINE S element(const char* p) {
 
 template <class S>
 FASTCE_INLINE void read_integers(const char* p, ptrdiff_t stride, ptrdiff_t n, int64_t* out) {
-    for (ptrdiff_t i = 0; i < n; ++i) out[i] = int64_t(element<S>(p + i * stride));
+    constexpr ptrdiff_t size = sizeof(S);
+    if (stride == size) {  // a loop that compilers vectorise
+        for (ptrdiff_t i = 0; i < n; ++i) out[i] = int64_t(element<S>(p + i * size));
+    } else {
+        for (ptrdiff_t i = 0; i < n; ++i) out[i] = int64_t(element<S>(p + i * stride));
+    }
 }
 
 // n integers, `stride` bytes apart. A uint64 beyond int64 is no class: it becomes the largest int64.

@@ -9,7 +9,7 @@ from libc.math cimport INFINITY, NAN
 
 from .problem cimport GRADIENT, LOG_SOFTMAX, LOGSUMEXP, Batch, Problem, Tally, add_exactly, is_smoothed
 from .vector cimport (
-    doubles, exp, has_nan, index_of, lane_sum, log, log1p, log_corrected, multiply_subtract,
+    doubles, exp, has_nan, index_of, lane_sum, log, log1p, log_corrected, log_of_product, multiply_subtract,
     put_doubles, real, set_lane, vec, where_below, where_zero,
 )
 
@@ -25,17 +25,18 @@ cdef inline void find_factors(const Problem* p, Batch* b, Py_ssize_t i) noexcept
     """The gradient's coefficients of the rows from i on, as many as a vector holds."""
     cdef vec[double] rest = doubles(b.rest + i), own = doubles(b.own + i), kappa = doubles(b.kappa + i)
     cdef vec[double] beyond = doubles(b.beta_sum + i), unit = doubles(b.weight + i) / vec[double](p.divisor)
-    cdef vec[double] total = rest + own
+    cdef vec[double] total = rest + own, inverse = vec[double](1.0) / total
     cdef vec[double] alpha, factor, lacking
     if p.z_loss != 0:
         beyond = beyond + vec[double](2 * p.z_loss) * logsumexp(b, i)
     alpha = (kappa + beyond) * unit
-    factor = alpha / total
-    lacking = multiply_subtract(kappa + beyond, unit, alpha) - multiply_subtract(factor, total, alpha)
+    factor = alpha * inverse
     put_doubles(b.unit + i, unit)
     put_doubles(b.factor + i, factor)
-    put_doubles(b.factor_rest + i, lacking / total)
-    put_doubles(b.at_label + i, (beyond * own - kappa * rest) * (unit / total))
+    if p.exact:
+        lacking = multiply_subtract(kappa + beyond, unit, alpha) - multiply_subtract(factor, total, alpha)
+        put_doubles(b.factor_rest + i, lacking * inverse)
+    put_doubles(b.at_label + i, (beyond * own - kappa * rest) * (unit * inverse))
     if p.hess != NULL:
         find_curvature(p, b, i, alpha, unit)
 
@@ -106,6 +107,15 @@ cdef inline void end_logsumexp(const Problem* p, Batch* b, real* like) noexcept 
     for i in range(b.rows):
         shift = b.factor[i] if -INFINITY < b.top[i] < INFINITY else 0
         set_lane(<vec[real]*> p.losses, b.first + i, b.top[i] + shift)
+
+
+cdef inline bint end_plain_batch(const Problem* p, Batch* b, Tally* tally) noexcept nogil:
+    """The sum of a batch's plain losses from one logarithm; False if it has to be taken row by row."""
+    cdef double sum = log_of_product(b.rest, b.own, (b.rows + WIDTH - 1) // WIDTH * WIDTH)
+    if sum < 0:
+        return False
+    add_exactly(&tally.loss, &tally.loss_lost, sum)
+    return True
 
 
 cdef inline void end_batch(const Problem* p, Batch* b, Tally* tally, real* like) noexcept nogil:

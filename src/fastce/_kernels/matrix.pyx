@@ -117,6 +117,7 @@ cdef tuple report(const Problem* p, const Tally* tallies, Py_ssize_t blocks):
 
 cdef void count_block(const Problem* p, Py_ssize_t begin, Py_ssize_t end, Tally* tally) noexcept nogil:
     cdef Batch b
+    memset(&b, 0, sizeof(b))
     b.first = begin
     while b.first < end:
         b.rows = min(BATCH, end - b.first)
@@ -220,6 +221,7 @@ def softmax_cross_entropy(
         p.targets, p.target_kind = address(labels), label_kind
         p.target_itemsize = 8 if label_kind == F64 else 4 if label_kind == F32 else 2
         p.target_outer_stride, p.target_class_stride = label_stride, class_label_stride
+    p.exact = kind == F64
     if kind == F64:
         return softmax_blocks(&p, num_threads, <double*> NULL)
     if kind == F32:
@@ -330,7 +332,7 @@ def activation(
         p.grad = address(out)
         p.grad_outer_stride = out_outer_stride // itemsize
         p.grad_class_stride = out_class_stride // itemsize
-    p.streaming, p.keep, p.divisor = streaming, 1, 1
+    p.streaming, p.keep, p.divisor, p.exact = streaming, 1, 1, kind == F64
     if kind == F64:
         softmax_blocks(&p, num_threads, <double*> NULL)
     elif kind == F32:

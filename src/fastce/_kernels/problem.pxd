@@ -13,7 +13,7 @@ The kernels fill a Batch with each row's sums; ends.pxd turns these into losses 
 
 from libc.stdint cimport int64_t
 
-from .vector cimport integers
+from .vector cimport all_classes, integers
 
 cdef enum:
     BATCH = 64  # rows that are finished together
@@ -52,6 +52,7 @@ cdef struct Problem:
     double weight_sum  # the sum of class_weight, or classes
     double z_loss
     double divisor  # of the gradient
+    bint exact  # lanes are double: what is rounded to double first shows
     const char* pattern  # to which row each lane of a tile belongs (shuffle.h)
 
 
@@ -64,7 +65,9 @@ cdef struct Tally:
 
 
 cdef struct Batch:
-    Py_ssize_t first, rows
+    Py_ssize_t first, rows, skipped
+    Py_ssize_t uniform  # the first rows whose weight is 1 and whose kappa is keep, from a batch before
+    Py_ssize_t places  # those beyond are known to count for nothing
     int64_t[BATCH] label  # -1 with probability labels
     double[BATCH] weight  # 0: the row is skipped
     double[BATCH] kappa
@@ -95,6 +98,14 @@ cdef inline bint is_smoothed(const Problem* p) noexcept nogil:
     return p.share != 0 or p.targets != NULL
 
 
+cdef inline bint is_plain(const Problem* p) noexcept nogil:
+    """Whether a row's loss is lse - x_y and nothing else, and only their sum is asked for."""
+    return (
+        p.output == GRADIENT and p.targets == NULL and p.share == 0 and p.z_loss == 0
+        and p.class_weight == NULL and p.sample_weight == NULL and p.losses == NULL and not p.exact
+    )
+
+
 cdef inline void add_exactly(double* sum, double* lost, double x) noexcept nogil:
     """sum + lost += x, to twice the precision (D. E. Knuth's two-sum)."""
     cdef double total = sum[0] + x, back = total - sum[0]
@@ -114,6 +125,15 @@ cdef inline void check_labels(const Problem* p, Batch* b, Tally* tally) noexcept
     """Weight 1 for rows with a class, 0 for ignored ones; remembers the first that is neither."""
     cdef Py_ssize_t i, bad = 0, valid = 0
     cdef bint ignored, known
+    if all_classes(b.label, b.rows, p.classes, p.ignore_index):
+        tally.valid += b.rows
+        b.skipped = 0
+        for i in range(b.uniform, b.rows):
+            b.weight[i] = 1
+            b.kappa[i] = p.keep
+        b.uniform = max(b.uniform, b.rows)
+        return
+    b.uniform = 0
     for i in range(b.rows):
         known = (b.label[i] >= 0) & (b.label[i] < p.classes)
         ignored = b.label[i] == p.ignore_index
@@ -124,6 +144,7 @@ cdef inline void check_labels(const Problem* p, Batch* b, Tally* tally) noexcept
         b.kappa[i] = p.keep if known else 0
         b.label[i] = b.label[i] if known else 0
     tally.valid += valid
+    b.skipped = b.rows - valid
     if bad and tally.bad_row < 0:
         tally.bad_row = b.first
 
@@ -132,6 +153,7 @@ cdef inline void weigh_rows(const Problem* p, Batch* b, Tally* tally) noexcept n
     """Puts class weights and sample weights to the rows that have a class."""
     cdef Py_ssize_t i
     cdef double class_weight = 1, sample_weight = 1
+    b.uniform = 0
     for i in range(b.rows):
         if b.weight[i] == 0:
             continue
@@ -145,6 +167,7 @@ cdef inline void weigh_rows(const Problem* p, Batch* b, Tally* tally) noexcept n
         b.kappa[i] *= class_weight
         if p.targets == NULL and class_weight == 0 and p.share == 0 and p.z_loss == 0:
             b.weight[i] = 0  # all of its terms are 0
+        b.skipped += b.weight[i] == 0
 
 
 cdef inline void count_rows(const Problem* p, Batch* b, Tally* tally) noexcept nogil:
@@ -159,6 +182,7 @@ cdef inline void count_rows(const Problem* p, Batch* b, Tally* tally) noexcept n
                 b.beta_sum[i] = beta_sum
     else:
         tally.valid += b.rows
+        b.skipped = 0
         for i in range(b.rows):
             b.label[i] = -1
             b.weight[i] = 1
@@ -167,7 +191,8 @@ cdef inline void count_rows(const Problem* p, Batch* b, Tally* tally) noexcept n
             b.beta_sum[i] = 1
     if p.class_weight != NULL or p.sample_weight != NULL:
         weigh_rows(p, b, tally)
-    if b.rows < BATCH:
-        for i in range(b.rows, BATCH):
-            b.label[i] = -1
-            no_row(b, i)
+    for i in range(b.rows, b.places):
+        b.label[i] = -1
+        no_row(b, i)
+    b.places = b.rows
+    b.uniform = min(b.uniform, b.rows)

@@ -12,8 +12,10 @@ a scratch row compute their exponentials again.
 from libc.math cimport INFINITY
 from libc.string cimport memset
 
-from .ends cimport WIDTH, end_batch, find_coefficients, label_of_maximum
-from .problem cimport BATCH, GRADIENT, Batch, Problem, Tally, count_rows, is_smoothed, needs_top
+from .ends cimport WIDTH, end_batch, end_plain_batch, find_coefficients, label_of_maximum
+from .problem cimport (
+    BATCH, GRADIENT, Batch, Problem, Tally, count_rows, is_plain, is_smoothed, needs_top,
+)
 from .row_output cimport BLOCK_VECTORS, Pending, await_gradient, write_block, write_row
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
@@ -205,14 +207,18 @@ cdef inline void rows_of_block(
     """All of a block: sums, losses, gradients."""
     cdef Batch b
     cdef Pending before
+    cdef Py_ssize_t i
     memset(&b, 0, sizeof(b))
     memset(&before, 0, sizeof(before))
     b.first = begin
     while b.first < end:
         b.rows = min(BATCH, end - b.first)
         count_rows(p, &b, tally)
+        for i in range(b.rows, min(b.rows + WIDTH, BATCH)):  # they add nothing to the losses' product
+            b.rest[i], b.own[i] = 0, 1
         sum_rows(p, &b, scratch, kept, &before, w, like)
-        end_batch(p, &b, tally, like)
+        if not is_plain(p) or not end_plain_batch(p, &b, tally):
+            end_batch(p, &b, tally, like)
         b.first += b.rows
     write_row(p, &before, w, like)
     finish(w[0])

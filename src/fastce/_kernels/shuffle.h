@@ -90,10 +90,10 @@ template <class lane> FASTCE_INLINE vec<double> sums_of_wide(const lane* e, int 
 template <class T> inline vec<double> row_sums(const vec<T>* exps, ptrdiff_t first, ptrdiff_t count) {
     const lane_t<T>* e = lanes(exps) + first;
     const int classes = int(count);
-    if constexpr (vec<double>::lanes == 8) {
+    if constexpr (vec<double>::lanes >= 4)
         if (classes <= 2) return sums_of_narrow<1>(e, classes);
+    if constexpr (vec<double>::lanes >= 8)
         if (classes <= 4) return sums_of_narrow<2>(e, classes);
-    }
     return sums_of_wide(e, classes);
 }
 

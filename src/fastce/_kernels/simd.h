@@ -348,6 +348,7 @@ template <class T> FASTCE_INLINE void store_lanes(vec<T>* v, ptrdiff_t k, vec<T>
 
 // One stored element.
 template <class T> FASTCE_INLINE double number(const T* p) { return widen(*p); }
+template <class T> FASTCE_INLINE void set_number(T* p, double x) { *p = narrow<T>(lane_t<T>(x)); }
 
 // Choices by a number: where x is zero, negative, or below a bound, the second, else the third.
 template <class T> FASTCE_INLINE vec<T> where_zero(vec<T> x, vec<T> yes, vec<T> no) {

@@ -257,16 +257,6 @@ FASTCE_INLINE vec<double> multiply_subtract(vec<double> a, vec<double> b, vec<do
 #endif
 }
 
-// n numbers x + rest as lanes, in two parts that together are more precise than one.
-template <class T>
-inline void split_doubles(const double* x, const double* rest, ptrdiff_t n, vec<T>* high, vec<T>* low) {
-    for (ptrdiff_t k = 0; k < n; ++k) {
-        lane_t<T> near = lane_t<T>(x[k]);
-        lanes(high)[k] = near;
-        lanes(low)[k] = lane_t<T>(x[k] - double(near) + rest[k]);
-    }
-}
-
 // One running sum in double for every lane.
 template <class T> struct wide_lanes {
     static constexpr int count = int(sizeof(double) / sizeof(lane_t<T>));

@@ -10,17 +10,17 @@ anchor, the tile is done again with every row's own.
 from libc.math cimport INFINITY
 from libc.string cimport memcpy, memset
 
-from .ends cimport WIDTH, end_batch, find_coefficients, label_of_maximum
+from .ends cimport WIDTH, end_batch, end_plain_batch, find_coefficients, label_of_maximum
 from .problem cimport (
-    BATCH, LOG_SOFTMAX, LOGSUMEXP, Batch, Problem, Tally, count_rows, is_smoothed, needs_top,
+    BATCH, LOG_SOFTMAX, LOGSUMEXP, Batch, Problem, Tally, count_rows, is_plain,
+    is_smoothed, needs_top,
 )
 from .row cimport anchor_at, choose_anchor, row_max
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
-    F64, advance, finish, kExpScale, kLargestSum, kSmallestSum, lane, lanes_of, load,
-    load_first, number, numbers, prefetch_ahead, product_sum, put_doubles, real, room, row_sums, scaled_exp,
-    seek, set_lane, split_doubles,
-    spread, store_first, store_lanes, vec, wide_sum, writer,
+    F64, advance, finish, kClearWinner, kExpScale, kLeastRest, kOutOfRange, lane, lanes_of, load, load_first,
+    number, numbers, part_sums, prefetch_ahead, product_sum, put_doubles, real, room, row_sums, scaled_exp,
+    seek, set_number, split_doubles, spread, store_first, store_lanes, vec, wide_sum, writer,
 )
 
 cdef enum:
@@ -93,28 +93,38 @@ cdef inline void take_exps_by_row(
 cdef inline bint sum_tile(
     const real* x, Py_ssize_t classes, Py_ssize_t tile_rows, Batch* b, vec[real]* exps
 ) noexcept nogil:
-    """Takes the labels out of the exponentials and sums the rest; False if a sum is out of range."""
-    cdef Py_ssize_t i, at
-    cdef bint good = True
-    cdef double total
-    cdef vec[double] unscale = vec[double](1 / kExpScale)
-    for i in range(b.rows):
-        if b.label[i] >= 0:
-            at = i * classes + b.label[i]
-            b.own_logit[i] = number(x + at) - b.anchor[i]
-            b.own[i] = lane(exps, at) / kExpScale
-            set_lane(exps, at, 0)
-        else:
-            b.own[i] = b.own_logit[i] = 0
+    """Sums the exponentials of each row, the label's apart; False if a sum is out of range."""
+    cdef Py_ssize_t i, c
+    cdef int judgement
+    if b.label[0] >= 0:
+        for i in range(b.rows):
+            b.own[i] = lane(exps, i * classes + b.label[i])
+    else:
+        memset(b.own, 0, sizeof(b.own))
     for i from 0 <= i < tile_rows by WIDTH:
-        put_doubles(b.rest + i, row_sums(exps, i * classes, classes) * unscale)
-    for i in range(tile_rows):
-        if b.weight[i] == 0:
-            b.rest[i] = b.own_logit[i] = b.dot[i] = b.beta_sum[i] = 0
-            b.own[i] = 1
-        total = b.rest[i] + b.own[i]
-        good &= (total > kSmallestSum) & (total < kLargestSum)
-    return good
+        put_doubles(b.rest + i, row_sums(exps, i * classes, classes))
+    judgement = part_sums(b.rest, b.own, b.weight, tile_rows)
+    if judgement & kClearWinner:
+        for i in range(b.rows):
+            if b.label[i] >= 0 and b.rest[i] < b.own[i] * kLeastRest:
+                b.rest[i] = 0
+                for c in range(classes):
+                    if c != b.label[i]:
+                        b.rest[i] += lane(exps, i * classes + c) / kExpScale
+    if b.skipped:
+        for i in range(b.rows):
+            if b.weight[i] == 0:
+                b.rest[i] = b.dot[i] = b.beta_sum[i] = 0
+    return not judgement & kOutOfRange
+
+
+cdef inline void find_own_logits(const real* x, Py_ssize_t classes, Batch* b) noexcept nogil:
+    """The labels' logits, from which losses are taken where their exponentials fade."""
+    cdef Py_ssize_t i
+    for i in range(b.rows):
+        b.own_logit[i] = 0
+        if b.label[i] >= 0 and b.weight[i] != 0:
+            b.own_logit[i] = number(x + i * classes + b.label[i]) - b.anchor[i]
 
 
 cdef inline bint sum_with_common_anchor(
@@ -168,6 +178,15 @@ cdef inline void unscale_factors(Batch* b) noexcept nogil:
         b.factor_rest[i] /= kExpScale
 
 
+cdef inline void clear_skipped(Batch* b, Py_ssize_t classes, real* out) noexcept nogil:
+    """Zeros for the rows that count for nothing."""
+    cdef Py_ssize_t i
+    if b.skipped:
+        for i in range(b.rows):
+            if b.weight[i] == 0:
+                memset(out + i * classes, 0, classes * sizeof(real))
+
+
 cdef inline void find_gradient(
     const Problem* p, Batch* b, const Tile* tile, real* out, Py_ssize_t n
 ) noexcept nogil:
@@ -184,12 +203,12 @@ cdef inline void find_gradient(
     cdef vec[real] g
     cdef Py_ssize_t i, k, t, at, width = lanes_of(exps), classes = p.classes
     cdef bint smoothed = is_smoothed(p), varies = beta_varies(p)
-    cdef double value
     split_doubles(b.factor, b.factor_rest, b.rows, &factors[0], &lows[0])
-    for i in range(b.rows):
-        spread_unit[i] = -b.unit[i] if varies else -b.unit[i] * p.share
-    memset(none, 0, sizeof(none))
-    split_doubles(spread_unit, none, b.rows, &units[0], &unit_rests[0])
+    if smoothed:
+        for i in range(BATCH):
+            spread_unit[i] = -b.unit[i] if varies else -b.unit[i] * p.share
+        memset(none, 0, sizeof(none))
+        split_doubles(spread_unit, none, b.rows, &units[0], &unit_rests[0])
     t = k = 0
     for i in range((n + width - 1) // width):
         g = vec[real](0.0)
@@ -202,14 +221,11 @@ cdef inline void find_gradient(
         k += 1
         if k == classes:
             t, k = t + 1, 0
-    for i in range(b.rows):
-        at = i * classes
-        if b.weight[i] == 0:
-            memset(out + at, 0, classes * sizeof(real))
-        elif b.label[i] >= 0:
-            at += b.label[i]
-            value = b.at_label[i] - b.unit[i] * (lane(beta, at) if varies else p.share)
-            store_first(out + at, vec[real](value), 1)
+    if b.label[0] >= 0:
+        for i in range(b.rows):
+            at = i * classes + b.label[i]
+            set_number(out + at, b.at_label[i] - b.unit[i] * (lane(beta, at) if varies else p.share))
+    clear_skipped(b, classes, out)
 
 
 cdef inline void find_log_softmax(
@@ -253,11 +269,10 @@ cdef inline void find_hess(
         k += 1
         if k == classes:
             t, k = t + 1, 0
-    for i in range(b.rows):
-        if b.weight[i] == 0:
-            memset(out + i * classes, 0, classes * sizeof(real))
-        elif b.label[i] >= 0:
-            store_first(out + i * classes + b.label[i], vec[real](b.hess_at_label[i]), 1)
+    if b.label[0] >= 0:
+        for i in range(b.rows):
+            set_number(out + i * classes + b.label[i], b.hess_at_label[i])
+    clear_skipped(b, classes, out)
 
 
 cdef inline void find_output(
@@ -335,7 +350,9 @@ cdef inline void tiles_of_block(
             sum_tile(x, p.classes, tile_rows, &b, exps)
         if is_smoothed(p):
             sum_tile_products(p, x, &b, <vec[real]*> tile.beta)
-        end_batch(p, &b, tally, like)
+        if not is_plain(p) or not end_plain_batch(p, &b, tally):
+            find_own_logits(x, p.classes, &b)
+            end_batch(p, &b, tally, like)
         if p.grad != NULL:
             write_outputs(p, &b, &tile, x, w)
         b.first += b.rows

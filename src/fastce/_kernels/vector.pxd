@@ -40,6 +40,7 @@ cdef extern from "<exp_log.h>" namespace "fastce" nogil:
     vec[T] load_lanes[T](const vec[T]*, Py_ssize_t)
     void store_lanes[T](vec[T]*, Py_ssize_t, vec[T], Py_ssize_t)
     double number[T](const T*)
+    void set_number[T](T*, double)
     vec[T] put[T](vec[T], Py_ssize_t, double)
     vec[T] put_lane[T](vec[T], Py_ssize_t, vec[T])
     vec[T] first[T](vec[T], int)
@@ -70,7 +71,6 @@ cdef extern from "<exp_log.h>" namespace "fastce" nogil:
     vec[T] product_sum[T](vec[T], vec[T], vec[T], vec[T])
     double lost[T](double, const vec[T]*)
     vec[double] multiply_subtract(vec[double], vec[double], vec[double])
-    void split_doubles[T](const double*, const double*, Py_ssize_t, vec[T]*, vec[T]*)
 
 cdef extern from "<shuffle.h>" namespace "fastce" nogil:
     vec[double] row_sums[T](const vec[T]*, Py_ssize_t, Py_ssize_t)
@@ -96,6 +96,13 @@ cdef extern from "<sums.h>" namespace "fastce" nogil:
 
 cdef extern from "<sweep.h>" namespace "fastce" nogil:
     void sweep_pairs[T](const T*, Py_ssize_t, double, vec[T]*, wide_sum[T]*)
+
+cdef extern from "<rows.h>" namespace "fastce" nogil:
+    int kOutOfRange, kClearWinner
+    bint all_classes(const int64_t*, Py_ssize_t, int64_t, int64_t)
+    int part_sums(double* rest, double* own, const double* weight, Py_ssize_t)
+    double log_of_product(const double* rest, const double* own, Py_ssize_t)
+    void split_doubles[T](const double*, const double*, Py_ssize_t, vec[T]*, vec[T]*)
 
 cdef extern from "<elements.h>" namespace "fastce" nogil:
     void integers(const char*, int kind, Py_ssize_t stride, Py_ssize_t n, int64_t* out)

@@ -1,0 +1,75 @@
+// What a batch of rows is judged by: its labels, its sums, its losses all at once. Numbers are double.
+#pragma once
+
+#include "exp_log.h"
+#include "sums.h"
+
+namespace fastce {
+
+// Whether n labels are classes, none of them the one that is ignored.
+inline bool all_classes(const int64_t* labels, ptrdiff_t n, int64_t classes, int64_t ignored) {
+    uint64_t other = 0;
+    for (ptrdiff_t i = 0; i < n; ++i)
+        other |= uint64_t(uint64_t(labels[i]) >= uint64_t(classes)) | uint64_t(labels[i] == ignored);
+    return other == 0;
+}
+
+FASTCE_INLINE bool any(raw_of<double>::mask m) {
+    int64_t all = 0;
+    for (int k = 0; k < vec<double>::lanes; ++k) all |= m[k];
+    return all != 0;
+}
+
+enum judgement { kFine = 0, kOutOfRange = 1, kClearWinner = 2 };
+
+// Parts sums of exponentials (kept times kExpScale) into the label's own term and the rest. A sum that is out
+// of range was taken from the wrong anchor; beside a clear winner's term the rest has no digits left.
+// Rows of weight 0 get harmless numbers.
+inline int part_sums(double* rest, double* own, const double* weight, ptrdiff_t n) {
+    raw_of<double>::mask outside{}, clear{};
+    const vec<double> unscale(1 / kExpScale), zero(0.0), one(1.0);
+    for (ptrdiff_t i = 0; i < n; i += vec<double>::lanes) {
+        const vec<double> total = load(rest + i) * unscale, o = load(own + i) * unscale, r = total - o;
+        const auto skipped = load(weight + i).v == 0;
+        outside |= ~((total.v > kSmallestSum) & (total.v < kLargestSum)) & ~skipped;
+        clear |= (r.v < (o * vec<double>(kLeastRest)).v) & ~skipped;
+        store(rest + i, select<double>(skipped, zero, r));
+        store(own + i, select<double>(skipped, one, o));
+    }
+    return (any(outside) ? kOutOfRange : 0) | (any(clear) ? kClearWinner : 0);
+}
+
+// The sum of log(1 + rest / own) over n rows, as one logarithm of a product; negative where that is not
+// precise enough: a factor so large that the product might overflow, or losses so small that 1 hides them.
+inline double log_of_product(const double* rest, const double* own, ptrdiff_t n) {
+    const vec<double> largest(0x1p50);  // 16 factors to a lane at most
+    vec<double> product(1.0);
+    raw_of<double>::mask fits = product.v == product.v;
+    for (ptrdiff_t i = 0; i < n; i += vec<double>::lanes) {
+        const vec<double> ratio = load(rest + i) / load(own + i);
+        fits &= ratio.v < largest.v;
+        product = product * ratio + product;
+    }
+    const double sum = lane_sum(log(product));
+    return !any(~fits) && sum > 1e-7 * double(n) ? sum : -1;
+}
+
+// n numbers x + rest as lanes, in two parts that together are more precise than one.
+template <class T>
+inline void split_doubles(const double* x, const double* rest, ptrdiff_t n, vec<T>* high, vec<T>* low) {
+    constexpr int half = vec<double>::lanes;
+    for (ptrdiff_t k = 0; k < n; k += vec<T>::lanes) {
+        const ptrdiff_t at = k / vec<T>::lanes;
+        if constexpr (sizeof(lane_t<T>) == 8) {
+            high[at] = load(x + k).v;
+            low[at] = load(rest + k).v;
+        } else {
+            const vec<double> a = load(x + k), b = load(x + k + half);
+            high[at] = narrowed<T>(a, b);
+            low[at] = narrowed<T>(a - widened<0>(high[at].v) + load(rest + k),
+                                  b - widened<1>(high[at].v) + load(rest + k + half));
+        }
+    }
+}
+
+}  // namespace fastce
