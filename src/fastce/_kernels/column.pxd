@@ -174,7 +174,7 @@ cdef inline bint sum_tile_of_columns(
 cdef inline void choose_anchors(
     const Problem* p, const Columns* t, Batch* b, Py_ssize_t classes, bint exact, real* like
 ) noexcept nogil:
-    """One anchor for all rows from their first classes, or exactly each row's own."""
+    """0 for all rows, or exactly each row's own; looks at the first classes, or at all of them."""
     cdef const real* x
     cdef vec[real] top
     cdef Py_ssize_t c, i, v, width = lanes_of(&top)
@@ -187,7 +187,7 @@ cdef inline void choose_anchors(
             top = maximum(load_first(x, b.rows - v, -INFINITY), top)
         store_doubles(b.top + v, top)
     for i in range(BATCH):
-        b.anchor[i] = anchor_at(b.top[i]) if exact else choose_anchor(b.top[0])
+        b.anchor[i] = anchor_at(b.top[i]) if exact else 0
     if exact and (p.output == LOG_SOFTMAX or p.output == LOGSUMEXP):
         for i in range(b.rows):
             label_of_maximum(b, i, (<const real*> t.logits) + i, p.classes, p.class_stride)
@@ -350,7 +350,7 @@ cdef inline void columns_of_block(
         t = columns_at(p, b.first, scratch, like)
         count_rows(p, &b, tally)
         choose_anchors(p, &t, &b, min(p.classes, 4), False, like)
-        if needs_top(p) or not sum_tile_of_columns(p, &t, &b, like):
+        if needs_top(p) or choose_anchor(b.top[0]) != 0 or not sum_tile_of_columns(p, &t, &b, like):
             choose_anchors(p, &t, &b, p.classes, True, like)
             sum_tile_of_columns(p, &t, &b, like)
         if is_smoothed(p):

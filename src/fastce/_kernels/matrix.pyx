@@ -15,7 +15,7 @@ from libc.string cimport memset
 from .column cimport column_bytes, columns_of_block
 from .items cimport Count, Elements, Function, elements_of_block, labels_are_good, run_bytes
 from .problem cimport BATCH, LOGSUMEXP, Batch, Output, Problem, Tally, add_exactly, count_rows
-from .row cimport rows_of_block
+from .row cimport kept_rows, rows_of_block
 from .tile cimport SHORT, tile_bytes, tiles_of_block
 from .vector cimport (
     BF16, F16, F32, F64, bfloat16, float16, copy_bytes, lanes_of, real,
@@ -139,7 +139,7 @@ cdef void softmax_block(
     elif p.classes < SHORT:
         tiles_of_block(p, begin, end, scratch, w, tally, like)
     else:
-        rows_of_block(p, begin, end, scratch, kept != 0, w, tally, like)
+        rows_of_block(p, begin, end, scratch, kept, w, tally, like)
 
 
 cdef Py_ssize_t kept_bytes(const Problem* p, real* like) noexcept nogil:
@@ -155,7 +155,7 @@ cdef tuple softmax_blocks(Problem* p, int num_threads, real* like):
     cdef Py_ssize_t rows = p.outer * p.inner, block = rows_per_block(p)
     cdef Py_ssize_t blocks = (rows + block - 1) // block, i
     cdef Py_ssize_t kept = kept_bytes(p, like), pattern = 0, share = 2 * STAGE
-    share += column_bytes() if p.inner > 1 else max(kept, tile_bytes())
+    share += column_bytes() if p.inner > 1 else max(kept * kept_rows(kept), tile_bytes())
     if p.grad != NULL and p.inner == 1 and p.classes < SHORT:
         pattern = p.classes * sizeof(vec[real])
     cdef Tally* tallies
@@ -221,7 +221,7 @@ def softmax_cross_entropy(
         p.targets, p.target_kind = address(labels), label_kind
         p.target_itemsize = 8 if label_kind == F64 else 4 if label_kind == F32 else 2
         p.target_outer_stride, p.target_class_stride = label_stride, class_label_stride
-    p.exact = kind == F64
+    p.exact, p.itemsize = kind == F64, itemsize
     if kind == F64:
         return softmax_blocks(&p, num_threads, <double*> NULL)
     if kind == F32:
@@ -333,6 +333,7 @@ def activation(
         p.grad_outer_stride = out_outer_stride // itemsize
         p.grad_class_stride = out_class_stride // itemsize
     p.streaming, p.keep, p.divisor, p.exact = streaming, 1, 1, kind == F64
+    p.itemsize = itemsize
     if kind == F64:
         softmax_blocks(&p, num_threads, <double*> NULL)
     elif kind == F32:

@@ -52,6 +52,7 @@ cdef struct Problem:
     double weight_sum  # the sum of class_weight, or classes
     double z_loss
     double divisor  # of the gradient
+    Py_ssize_t itemsize  # of logits, gradient and Hessian
     bint exact  # lanes are double: what is rounded to double first shows
     const char* pattern  # to which row each lane of a tile belongs (shuffle.h)
 
@@ -67,6 +68,7 @@ cdef struct Tally:
 cdef struct Batch:
     Py_ssize_t first, rows, skipped
     Py_ssize_t uniform  # the first rows whose weight is 1 and whose kappa is keep, from a batch before
+    bint scattered  # the batch before had rows too far apart for one anchor
     Py_ssize_t places  # those beyond are known to count for nothing
     int64_t[BATCH] label  # -1 with probability labels
     double[BATCH] weight  # 0: the row is skipped

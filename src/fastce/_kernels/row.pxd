@@ -16,15 +16,34 @@ from .ends cimport WIDTH, end_batch, end_plain_batch, find_coefficients, label_o
 from .problem cimport (
     BATCH, GRADIENT, Batch, Problem, Tally, count_rows, is_plain, is_smoothed, needs_top,
 )
-from .row_output cimport BLOCK_VECTORS, Pending, await_gradient, write_block, write_row
+from .row_output cimport BLOCK_VECTORS, Pending, await_gradient, begin_row, write_block, write_row
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
-    exp, finish, kExpScale, kLargestSum, kLeastRest, kSmallestSum, lane, lane_max, lanes_of, load_first,
-    maximum, number, put, put_doubles, real, scaled_exp, seek, sweep_pairs, vec, wide_sum, writer,
+    finish, judge_sums, kExpScale, kLargestSum, kLeastRest, kOutOfRange, kSmallestSum, lane_max,
+    lanes_of, load_first, maximum, number, put, real, scaled_exp, sweep_pairs, take_labels_out, vec, wide_sum,
+    writer,
 )
 
 cdef enum:
     GUESS_VECTORS = 4
+    KEPT_BYTES = 32768  # of exponentials, beyond a single row's
+
+
+cdef struct Sums:
+    # What is known of a batch's rows only while they are summed.
+    double[BATCH] logit  # the label's
+    double[BATCH] partner  # of the element beside which the label was added
+    double[BATCH] rounding  # of the sum
+
+
+cdef struct RowSum:
+    # All of it for a single row, in the first place of the fewest that vectors can fill.
+    double[2 * WIDTH] logit, partner, rounding, anchor, rest, own, weight
+
+
+cdef inline Py_ssize_t kept_rows(Py_ssize_t kept) noexcept nogil:
+    """How many rows of exponentials are kept at a time."""
+    return 1 if kept == 0 else max(<Py_ssize_t> 1, min(<Py_ssize_t> BATCH, KEPT_BYTES // kept))
 
 
 cdef inline double choose_anchor(double top) noexcept nogil:
@@ -45,12 +64,6 @@ cdef inline double row_max(const real* x, Py_ssize_t n) noexcept nogil:
     return lane_max(top)
 
 
-cdef inline double exp_of_one(double x) noexcept nogil:
-    cdef double[WIDTH] lanes
-    put_doubles(lanes, exp(vec[double](x)))
-    return lanes[0]
-
-
 cdef inline void sweep_span(
     const real* x, Py_ssize_t n, double anchor, vec[real]* exps, wide_sum[real]* total
 ) noexcept nogil:
@@ -65,28 +78,17 @@ cdef inline void sweep_span(
         total.add(e)
 
 
-cdef inline void take_label_out(
-    const real* x, Py_ssize_t n, Py_ssize_t label, double anchor, wide_sum[real]* total
-) noexcept nogil:
-    """Takes the label's term out of the sum, as it went in: together with its partner in a pair."""
-    cdef vec[real] e = put(vec[real](-INFINITY), 0, number(x + label))
-    cdef Py_ssize_t width = lanes_of(&e)
-    if label < n // (2 * width) * (2 * width):
-        e = put(e, 1, number(x + (label ^ width)))
-    e = scaled_exp(e - vec[real](anchor))
-    total.take_out(lane(&e, 0), lane(&e, 1))
-
-
 cdef inline double sweep(
-    const Problem* p, const real* x, Py_ssize_t label, double anchor, vec[real]* exps, Pending* before,
+    const Problem* p, const real* x, double anchor, vec[real]* exps, double* rounding, Pending* before,
     writer* w,
 ) noexcept nogil:
-    """The sum of exp(x - anchor) without the label; meanwhile the gradient of the row before is written."""
+    """The sum of exp(x - anchor); meanwhile the gradient of the row before is written."""
     cdef wide_sum[real] total
     cdef vec[real]* kept = NULL
-    cdef Py_ssize_t c, n, width = lanes_of(<vec[real]*> NULL), block = BLOCK_VECTORS * width
-    if exps == NULL and not before.waiting:
-        block = p.classes
+    cdef Py_ssize_t c, n, width = lanes_of(<vec[real]*> NULL), block = p.classes
+    if before.waiting:
+        block = BLOCK_VECTORS * width
+        begin_row(p, before, w)
     for c from 0 <= c < p.classes by block:
         n = min(block, p.classes - c)
         if exps != NULL:
@@ -95,13 +97,11 @@ cdef inline double sweep(
             write_block(p, before, c, n, kept, w, <real*> NULL)
         sweep_span(x + c, n, anchor, kept, &total)
     before.waiting = False
-    if label >= 0:
-        take_label_out(x, p.classes, label, anchor, &total)
-    return total.value() / kExpScale
+    return total.split(rounding)
 
 
 cdef inline double sweep_around(const real* x, Py_ssize_t n, Py_ssize_t label, double anchor) noexcept nogil:
-    """The same sum for a clear winner: beside its term, the others left no digits in a sum of all."""
+    """The sum without the label, for clear winners: beside its term, the others left no digits in a sum."""
     cdef wide_sum[real] total
     cdef vec[real] at = vec[real](anchor)
     cdef Py_ssize_t k, width = lanes_of(&at)
@@ -137,89 +137,169 @@ cdef inline void sum_products(
     b.beta_sum[i] = sum.value()
 
 
+cdef inline double label_logits(
+    const Problem* p, const real* x, Py_ssize_t label, double* partner
+) noexcept nogil:
+    """The label's logit, and that of the element whose exponential was added to its own (sweep.h)."""
+    cdef Py_ssize_t width = lanes_of(<vec[real]*> NULL)
+    partner[0] = -INFINITY
+    if label < 0:
+        return -INFINITY
+    if label < p.classes // (2 * width) * (2 * width):
+        partner[0] = number(x + (label ^ width))
+    return number(x + label)
+
+
 cdef inline void sum_row(
     const Problem* p, const real* x, const char* targets, Batch* b, Py_ssize_t i, vec[real]* exps,
     Pending* before, writer* w,
 ) noexcept nogil:
-    """Fills the batch's sums for row i."""
-    cdef Py_ssize_t y = b.label[i], width = lanes_of(exps)
-    cdef double logit = number(x + y) if y >= 0 else -INFINITY
-    cdef double anchor, own, rest
-    if needs_top(p):
-        b.top[i] = row_max(x, p.classes)
-        anchor = anchor_at(b.top[i])
-        if p.output != GRADIENT:
-            label_of_maximum(b, i, x, p.classes, 1)
-            y, logit = b.label[i], number(x + b.label[i])
-    else:
-        anchor = choose_anchor(row_max(x, min(GUESS_VECTORS * width, p.classes)))
-    own = exp_of_one(logit - anchor)
-    rest = sweep(p, x, y, anchor, exps, before, w)
-    if not kSmallestSum < rest + own < kLargestSum:
-        anchor = anchor_at(row_max(x, p.classes))
-        own = exp_of_one(logit - anchor)
-        rest = sweep(p, x, y, anchor, exps, before, w)
-    if rest < own * kLeastRest:
-        rest = sweep_around(x, p.classes, y, anchor)
-    b.anchor[i] = anchor
-    b.rest[i] = rest
-    b.own[i] = own
-    b.own_logit[i] = logit - anchor if y >= 0 else 0
+    """Sums row i from an anchor of its own; from its maximum, if that does not suit."""
+    cdef RowSum s
+    cdef bint exact = needs_top(p)
+    cdef double top = row_max(x, p.classes if exact else min(GUESS_VECTORS * lanes_of(exps), p.classes))
+    memset(&s, 0, sizeof(s))
+    b.top[i] = top
+    if exact and p.output != GRADIENT:
+        label_of_maximum(b, i, x, p.classes, 1)
+    s.logit[0] = label_logits(p, x, b.label[i], &s.partner[0])
+    while True:
+        b.anchor[i] = anchor_at(top) if exact else choose_anchor(top)
+        s.rest[0] = sweep(p, x, b.anchor[i], exps, &s.rounding[0], before, w)
+        s.anchor[0] = b.anchor[i]
+        s.weight[0] = 1
+        take_labels_out(exps, s.logit, s.partner, s.anchor, s.rounding, s.rest, s.own, 1)
+        if not judge_sums(s.rest, s.own, s.weight, 1) & kOutOfRange or exact:
+            break
+        top, exact = row_max(x, p.classes), True
+    b.rest[i], b.own[i], b.own_logit[i] = s.rest[0], s.own[0], s.logit[0] - s.anchor[0]
+    finish_row(p, x, targets, b, i)
+
+
+cdef inline void finish_row(
+    const Problem* p, const real* x, const char* targets, Batch* b, Py_ssize_t i
+) noexcept nogil:
+    """What else row i needs once its sum is in range."""
+    if b.rest[i] < b.own[i] * kLeastRest:
+        b.rest[i] = sweep_around(x, p.classes, b.label[i], b.anchor[i])
     if is_smoothed(p):
         sum_products(p, x, targets, b, i)
 
 
 cdef inline void sum_rows(
-    const Problem* p, Batch* b, char* scratch, bint kept, Pending* before, writer* w, real* like
+    const Problem* p, Batch* b, char* scratch, Py_ssize_t kept, Pending* before, writer* w, real* like
 ) noexcept nogil:
-    """Sums every row of the batch; gradients follow one row behind.
+    """Sums every row of the batch; meanwhile the outputs of the batch before are written, row by row.
 
-    The scratch row keeps exponentials until the gradient of their block is written; kept = False says
-    that rows are too long for that.
+    Row i keeps its exponentials in the scratch's place i of `kept` bytes, if that is not 0. The anchor of all
+    rows is 0, which rounds nothing; rows that it does not suit are summed alone.
     """
-    cdef Py_ssize_t i, row
-    cdef const real* x
-    cdef const char* targets = NULL
-    cdef char* exps = scratch if kept else NULL
+    cdef Sums s
+    cdef Py_ssize_t i, width = lanes_of(<vec[real]*> NULL)
+    cdef int judgement
+    cdef const real* x = row_at(p, b.first, like)
+    cdef vec[real]* exps = NULL
+    cdef bint alone = (
+        needs_top(p) or b.scattered
+        or choose_anchor(row_max(x, min(GUESS_VECTORS * width, p.classes))) != 0
+    )
     for i in range(b.rows):
-        row = b.first + i
-        x = (<const real*> p.logits) + row * p.outer_stride
-        if p.targets != NULL:
-            targets = p.targets + row * p.target_outer_stride
+        x = row_at(p, b.first + i, like)
+        if kept:
+            exps = <vec[real]*> (scratch + i * kept)
         if b.weight[i] == 0:
-            write_row(p, before, w, like)
-            b.anchor[i] = b.rest[i] = b.dot[i] = b.own_logit[i] = 0
-            b.own[i] = 1
+            write_row(p, &before[i], w, like)
+            b.rest[i], b.own[i] = 0, 1
+            b.anchor[i] = b.dot[i] = b.own_logit[i] = b.top[i] = 0
+            s.logit[i] = s.partner[i] = s.rounding[i] = 0
+        elif alone:
+            sum_row(p, x, targets_at(p, b.first + i), b, i, exps, &before[i], w)
         else:
-            sum_row(p, x, targets, b, i, <vec[real]*> exps, before, w)
-        if p.grad != NULL:
-            find_coefficients(p, b, i - i % WIDTH)
-            seek(w[0], p.grad + row * p.grad_outer_stride * <Py_ssize_t> sizeof(real))
-            if p.hess != NULL:
-                seek(w[1], p.hess + row * p.grad_outer_stride * <Py_ssize_t> sizeof(real))
-            await_gradient(p, b, i, before, <const char*> x, targets, exps)
+            b.anchor[i] = 0
+            b.own_logit[i] = s.logit[i] = label_logits(p, x, b.label[i], &s.partner[i])
+            b.rest[i] = sweep(p, x, 0, exps, &s.rounding[i], &before[i], w)
+    for i in range(b.rows, BATCH):
+        if not before[i].waiting:
+            break
+        write_row(p, &before[i], w, like)
+    for i in range(b.rows, min((b.rows + 2 * WIDTH) // (2 * WIDTH) * (2 * WIDTH), BATCH)):
+        b.rest[i], b.own[i], s.logit[i], s.partner[i], s.rounding[i], b.anchor[i] = 0, 1, 0, 0, 0, 0
+    if alone:
+        return
+    take_labels_out(exps, s.logit, s.partner, b.anchor, s.rounding, b.rest, b.own, b.rows)
+    judgement = judge_sums(b.rest, b.own, b.weight, b.rows)
+    b.scattered = judgement & kOutOfRange
+    if judgement:
+        mend_rows(p, b, scratch, kept, w, like)
+
+
+cdef inline void mend_rows(
+    const Problem* p, Batch* b, char* scratch, Py_ssize_t kept, writer* w, real* like
+) noexcept nogil:
+    """Sums those rows again that the anchor 0 did not suit, or whose label is a clear winner."""
+    cdef Py_ssize_t i
+    cdef const real* x
+    cdef vec[real]* exps = NULL
+    cdef Pending none
+    none.waiting = False
+    for i in range(b.rows):
+        if b.weight[i] == 0:
+            continue
+        x = row_at(p, b.first + i, like)
+        if kSmallestSum < b.rest[i] + b.own[i] < kLargestSum:
+            finish_row(p, x, NULL, b, i)
+            continue
+        if kept:
+            exps = <vec[real]*> (scratch + i * kept)
+        sum_row(p, x, NULL, b, i, exps, &none, w)
+
+
+cdef inline const real* row_at(const Problem* p, Py_ssize_t row, real* like) noexcept nogil:
+    return (<const real*> p.logits) + row * p.outer_stride
+
+
+cdef inline const char* targets_at(const Problem* p, Py_ssize_t row) noexcept nogil:
+    if p.targets == NULL:
+        return NULL
+    return p.targets + row * p.target_outer_stride
+
+
+cdef inline void await_gradients(
+    const Problem* p, Batch* b, char* scratch, Py_ssize_t kept, Pending* rows, real* like
+) noexcept nogil:
+    """Remembers what the outputs of a batch are made of."""
+    cdef Py_ssize_t i
+    for i from 0 <= i < b.rows by WIDTH:
+        find_coefficients(p, b, i)
+    for i in range(b.rows):
+        await_gradient(
+            p, b, i, rows + i, <const char*> row_at(p, b.first + i, like), targets_at(p, b.first + i),
+            scratch + i * kept if kept else NULL,
+        )
 
 
 cdef inline void rows_of_block(
-    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, bint kept, writer* w,
+    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, Py_ssize_t kept, writer* w,
     Tally* tally, real* like,
 ) noexcept nogil:
-    """All of a block: sums, losses, gradients."""
+    """All of a block: sums, losses, gradients. Exponentials of a batch are kept, `kept` bytes a row."""
     cdef Batch b
-    cdef Pending before
-    cdef Py_ssize_t i
+    cdef Pending before[BATCH]
+    cdef Py_ssize_t i, rows = BATCH if p.grad == NULL else kept_rows(kept)
     memset(&b, 0, sizeof(b))
-    memset(&before, 0, sizeof(before))
+    for i in range(BATCH):
+        before[i].waiting = False
     b.first = begin
     while b.first < end:
-        b.rows = min(BATCH, end - b.first)
+        b.rows = min(rows, end - b.first)
         count_rows(p, &b, tally)
-        for i in range(b.rows, min(b.rows + WIDTH, BATCH)):  # they add nothing to the losses' product
-            b.rest[i], b.own[i] = 0, 1
-        sum_rows(p, &b, scratch, kept, &before, w, like)
+        sum_rows(p, &b, scratch, kept, before, w, like)
         if not is_plain(p) or not end_plain_batch(p, &b, tally):
             end_batch(p, &b, tally, like)
+        if p.grad != NULL:
+            await_gradients(p, &b, scratch, kept, before, like)
         b.first += b.rows
-    write_row(p, &before, w, like)
+    for i in range(rows):
+        write_row(p, &before[i], w, like)
     finish(w[0])
     finish(w[1])

@@ -1,7 +1,7 @@
 """What a long row leaves behind: its gradient, the diagonal of its Hessian, or its log_softmax.
 
-Design. A row that has been swept waits (Pending) until the next one is swept; then its output goes out
-block by block. Whole cache lines go straight from registers to memory; what begins or ends within a line
+Design. A batch of rows that have been swept waits (Pending) until the next one is swept; then each row's
+output goes out block by block. Whole cache lines go straight from registers to memory; what begins or ends within a line
 passes through the writer's stage (stream.h).
 """
 
@@ -11,7 +11,7 @@ from .problem cimport LOG_SOFTMAX, Batch, Problem
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
     advance, kExpScale, lane, lanes_of, line_gap, load_first, load_lanes, lost, product_sum, put, put_lane,
-    real, room, scaled_exp, skip, store, store_first, stream, vec, writer,
+    real, room, scaled_exp, seek, skip, store, store_first, stream, vec, writer,
 )
 
 cdef enum:
@@ -31,6 +31,7 @@ cdef struct Pending:
     Py_ssize_t label
     double inverse, curvature, bend, hess_at_label
     double anchor, top, factor, factor_rest, at_label, unit  # unit: what beta is multiplied by
+    Py_ssize_t number
     const char* logits
     const char* targets
     char* exps
@@ -42,6 +43,7 @@ cdef inline void await_gradient(
 ) noexcept nogil:
     """Remembers what the output of row i is made of."""
     row.waiting = True
+    row.number = b.first + i
     row.skipped = b.weight[i] == 0
     row.label = b.label[i]
     row.anchor = b.anchor[i]
@@ -197,11 +199,20 @@ cdef inline void write_block(
     put_out(result, n, label, at_label, x, exps, betas, &f[0], w)
 
 
+cdef inline void begin_row(const Problem* p, const Pending* row, writer* w) noexcept nogil:
+    """Leads the writers to where the row's outputs belong."""
+    cdef Py_ssize_t at = row.number * p.grad_outer_stride * p.itemsize
+    seek(w[0], p.grad + at)
+    if p.hess != NULL:
+        seek(w[1], p.hess + at)
+
+
 cdef inline void write_row(const Problem* p, Pending* row, writer* w, real* like) noexcept nogil:
     """Writes the gradient that is waiting, with no sweep to share the time."""
     cdef const vec[real]* exps = NULL
     cdef Py_ssize_t c, width = lanes_of(<vec[real]*> NULL), block = BLOCK_VECTORS * width
     if row.waiting:
+        begin_row(p, row, w)
         for c from 0 <= c < p.classes by block:
             if row.exps != NULL:
                 exps = (<const vec[real]*> row.exps) + c // width

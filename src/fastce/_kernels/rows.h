@@ -20,16 +20,40 @@ FASTCE_INLINE bool any(raw_of<double>::mask m) {
     return all != 0;
 }
 
+// Takes the labels' terms out of sums of exponentials, as exactly as they went in: where pairs of vectors
+// were added in their own lanes, together with the partner. The terms themselves go to `own`, in double.
+template <class T>
+inline void take_labels_out(const vec<T>*, const double* logit, const double* partner, const double* anchor,
+                            const double* rounding, double* rest, double* own, ptrdiff_t n) {
+    constexpr int half = vec<double>::lanes;
+    alignas(64) double ones[vec<T>::lanes], others[vec<T>::lanes];
+    auto lanes_at = [](const double* x) __attribute__((always_inline)) {
+        if constexpr (vec<T>::lanes == half) return narrowed<T>(load(x), load(x));
+        else return narrowed<T>(load(x), load(x + half));
+    };
+    for (ptrdiff_t i = 0; i < n; i += vec<T>::lanes) {
+        const vec<T> at = lanes_at(anchor + i);
+        const vec<T> one = scaled_exp(lanes_at(logit + i) - at), other = scaled_exp(lanes_at(partner + i) - at);
+        store_doubles(ones, kAddsPairs ? one + other : one);
+        store_doubles(others, kAddsPairs ? other : vec<T>(0.0));
+        for (int k = 0; k < vec<T>::lanes; k += half) {
+            const vec<double> left = load(rest + i + k) - load(ones + k);
+            store(rest + i + k, (left + load(rounding + i + k)) + load(others + k));
+            store(own + i + k, scaled_exp(load(logit + i + k) - load(anchor + i + k)));
+        }
+    }
+}
+
 enum judgement { kFine = 0, kOutOfRange = 1, kClearWinner = 2 };
 
-// Parts sums of exponentials (kept times kExpScale) into the label's own term and the rest. A sum that is out
-// of range was taken from the wrong anchor; beside a clear winner's term the rest has no digits left.
-// Rows of weight 0 get harmless numbers.
-inline int part_sums(double* rest, double* own, const double* weight, ptrdiff_t n) {
+// Judges the parts of sums of exponentials, the label's own term and the rest, and takes kExpScale out of
+// them. A sum that is out of range was taken from the wrong anchor; beside a clear winner's term the rest has
+// no digits left. Rows of weight 0 get harmless numbers.
+inline int judge_sums(double* rest, double* own, const double* weight, ptrdiff_t n) {
     raw_of<double>::mask outside{}, clear{};
     const vec<double> unscale(1 / kExpScale), zero(0.0), one(1.0);
     for (ptrdiff_t i = 0; i < n; i += vec<double>::lanes) {
-        const vec<double> total = load(rest + i) * unscale, o = load(own + i) * unscale, r = total - o;
+        const vec<double> r = load(rest + i) * unscale, o = load(own + i) * unscale, total = r + o;
         const auto skipped = load(weight + i).v == 0;
         outside |= ~((total.v > kSmallestSum) & (total.v < kLargestSum)) & ~skipped;
         clear |= (r.v < (o * vec<double>(kLeastRest)).v) & ~skipped;

@@ -12,6 +12,8 @@ template <int part> FASTCE_INLINE vec<double> widened(raw_of<float>::raw v) {
     return raw(_mm512_maskz_cvtps_pd(0xff, _mm512_maskz_extractf32x8_ps(0xff, __m512(v), part)));
 #elif defined(__AVX2__)
     return raw(_mm256_cvtps_pd(_mm256_extractf128_ps(__m256(v), part)));
+#elif defined(__SSE2__)
+    return raw(_mm_cvtps_pd(part ? _mm_movehl_ps(__m128(v), __m128(v)) : __m128(v)));
 #else
     return raw{v[2 * part], v[2 * part + 1]};
 #endif
@@ -41,6 +43,8 @@ template <class T> FASTCE_INLINE vec<T> narrowed(vec<double> low, vec<double> hi
 #elif defined(__AVX2__)
         return typename vec<T>::raw(
             _mm256_set_m128(_mm256_cvtpd_ps(__m256d(high.v)), _mm256_cvtpd_ps(__m256d(low.v))));
+#elif defined(__SSE2__)  // by name: from {float(a), float(b), float(c), float(d)} GCC 12 takes c and d unrounded
+        return typename vec<T>::raw(_mm_movelh_ps(_mm_cvtpd_ps(__m128d(low.v)), _mm_cvtpd_ps(__m128d(high.v))));
 #else
         return typename vec<T>::raw{float(low.v[0]), float(low.v[1]), float(high.v[0]), float(high.v[1])};
 #endif
@@ -184,17 +188,12 @@ template <class T> struct wide_sum {
             parts = parts + select<double>(high.v == 0, zero, high * (widened<1>(b.v) - o));
         }
     }
-    // Takes one term out again, to the last digit of the sum: `one` was added as a lane, together with
-    // `partner` where pairs are added.
-    FASTCE_INLINE void take_out(double one, double partner) {
-        const double both = double(lane_t<T>(lane_t<T>(one) + lane_t<T>(partner)));
-        add_number(kAddsPairs ? -both : -one);
-        if (kAddsPairs) add_number(partner);
-    }
     FASTCE_INLINE vec<double> lanes_total() const {
         return select<double>(lost.v - lost.v == 0, parts + lost, parts);  // no NaN from inf - inf
     }
-    FASTCE_INLINE double value() const {
+    // The sum as two numbers, of which the second is what rounding took from the first.
+    FASTCE_INLINE double split(double* rounding) const {
+        *rounding = 0;
         if constexpr (sizeof(lane_t<T>) == 4) return lane_sum(parts);
         double sum = parts.v[0], rest = lane_sum(lost);
         for (int k = 1; k < vec<double>::lanes; ++k) {
@@ -202,15 +201,15 @@ template <class T> struct wide_sum {
             rest += (sum - (total - back)) + (parts.v[k] - back);
             sum = total;
         }
-        return rest - rest == 0 ? sum + rest : sum;
+        if (rest - rest == 0) *rounding = rest;
+        return sum;
+    }
+    FASTCE_INLINE double value() const {
+        double rounding, sum = split(&rounding);
+        return sum + rounding;
     }
 
   private:
-    FASTCE_INLINE void add_number(double x) {
-        const vec<double> v = put(vec<double>(0.0), 0, x);
-        if constexpr (sizeof(lane_t<T>) == 8) add_exactly(v);
-        else parts = parts + v;
-    }
     FASTCE_INLINE void add_exactly(vec<double> v) {
         vec<double> sum = parts + v, back = sum - parts;
         lost = lost + ((parts - (sum - back)) + (v - back));
@@ -230,7 +229,7 @@ template <class T> FASTCE_INLINE vec<T> product_sum(vec<T> e, vec<T> high, vec<T
         return r;
     }
 #endif
-    return e * high + (e * low + rest);
+    return multiply_add(e, high, multiply_add(e, low, rest));
 }
 
 // What x loses when it becomes a lane.

@@ -1,10 +1,10 @@
 """Short rows that lie one after another: many rows at a time, no lane wasted.
 
-Design. (a) Exponentials need no row: with one anchor for a whole tile they are taken of the logits as
-they lie, vector by vector across the ends of rows. (b) The sums of as many rows as a vector has lanes
+Design. (a) Exponentials need no row: with the anchor 0 they are taken of the logits as they lie, vector
+by vector across the ends of rows. (b) The sums of as many rows as a vector has lanes
 come out of one transposing tree (shuffle.h). (c) For the gradient the rows' factors are spread over the
-lanes by a pattern that repeats with the tile. (d) Where one row of a tile does not agree with the common
-anchor, the tile is done again with every row's own.
+lanes by a pattern that repeats with the tile. (d) Where that anchor does not suit
+one row of a tile, the tile is done again with every row's own.
 """
 
 from libc.math cimport INFINITY
@@ -18,9 +18,9 @@ from .problem cimport (
 from .row cimport anchor_at, choose_anchor, row_max
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
-    F64, advance, finish, kClearWinner, kExpScale, kLeastRest, kOutOfRange, lane, lanes_of, load, load_first,
-    number, numbers, part_sums, prefetch_ahead, product_sum, put_doubles, real, room, row_sums, scaled_exp,
-    seek, set_number, split_doubles, spread, store_first, store_lanes, vec, wide_sum, writer,
+    F64, advance, doubles, finish, judge_sums, kClearWinner, kExpScale, kLeastRest, kOutOfRange, lane, lanes_of,
+    load, load_first, number, numbers, prefetch_ahead, product_sum, put_doubles, real, room, row_sums, scaled_exp,
+    seek, set_lane, set_number, split_doubles, spread, store_first, store_lanes, vec, wide_sum, writer,
 )
 
 cdef enum:
@@ -57,16 +57,15 @@ cdef inline Py_ssize_t rows_of_tile(const Problem* p) noexcept nogil:
 
 
 cdef inline void take_exps(
-    const real* x, Py_ssize_t n, double anchor, vec[real]* exps, Py_ssize_t lanes
+    const real* x, Py_ssize_t n, vec[real]* exps, Py_ssize_t lanes
 ) noexcept nogil:
-    """exp(x - anchor) of all n logits; zeros up to `lanes`."""
+    """exp(x) of all n logits; zeros up to `lanes`."""
     cdef Py_ssize_t k, width = lanes_of(exps), whole = n // width
-    cdef vec[real] at = vec[real](anchor)
     for k in range(whole):
         prefetch_ahead(x + k * width)
-        exps[k] = scaled_exp(load(x + k * width) - at)
+        exps[k] = scaled_exp(load(x + k * width))
     if n > whole * width:
-        exps[whole] = scaled_exp(load_first(x + whole * width, n - whole * width, -INFINITY) - at)
+        exps[whole] = scaled_exp(load_first(x + whole * width, n - whole * width, -INFINITY))
         whole += 1
     for k in range(whole, (lanes + width - 1) // width):
         exps[k] = vec[real](0.0)
@@ -93,17 +92,25 @@ cdef inline void take_exps_by_row(
 cdef inline bint sum_tile(
     const real* x, Py_ssize_t classes, Py_ssize_t tile_rows, Batch* b, vec[real]* exps
 ) noexcept nogil:
-    """Sums the exponentials of each row, the label's apart; False if a sum is out of range."""
+    """Sums the exponentials of each row, the label's apart; False if a sum is out of range.
+
+    Sums of floats are exact enough in double for the label's to be subtracted; sums of doubles are not, and
+    there it is taken out before.
+    """
     cdef Py_ssize_t i, c
     cdef int judgement
+    cdef vec[double] total
     if b.label[0] >= 0:
         for i in range(b.rows):
             b.own[i] = lane(exps, i * classes + b.label[i])
+            if real is double:
+                set_lane(exps, i * classes + b.label[i], 0)
     else:
         memset(b.own, 0, sizeof(b.own))
     for i from 0 <= i < tile_rows by WIDTH:
-        put_doubles(b.rest + i, row_sums(exps, i * classes, classes))
-    judgement = part_sums(b.rest, b.own, b.weight, tile_rows)
+        total = row_sums(exps, i * classes, classes)
+        put_doubles(b.rest + i, total if real is double else total - doubles(b.own + i))
+    judgement = judge_sums(b.rest, b.own, b.weight, tile_rows)
     if judgement & kClearWinner:
         for i in range(b.rows):
             if b.label[i] >= 0 and b.rest[i] < b.own[i] * kLeastRest:
@@ -127,15 +134,16 @@ cdef inline void find_own_logits(const real* x, Py_ssize_t classes, Batch* b) no
             b.own_logit[i] = number(x + i * classes + b.label[i]) - b.anchor[i]
 
 
-cdef inline bint sum_with_common_anchor(
+cdef inline bint sum_as_it_lies(
     const real* x, Py_ssize_t classes, Py_ssize_t tile_rows, Batch* b, vec[real]* exps
 ) noexcept nogil:
-    """Sums the tile from one anchor for all of its rows; False if that does not suit one of them."""
+    """Sums the tile with the anchor 0 for all rows; False if that does not suit one of them."""
     cdef Py_ssize_t i, n = b.rows * classes
-    cdef double anchor = choose_anchor(row_max(x, min(n, lanes_of(exps))))
+    if choose_anchor(row_max(x, min(n, lanes_of(exps)))) != 0:
+        return False
     for i in range(b.rows):
-        b.anchor[i] = anchor
-    take_exps(x, n, anchor, exps, tile_rows * classes)
+        b.anchor[i] = 0
+    take_exps(x, n, exps, tile_rows * classes)
     return sum_tile(x, classes, tile_rows, b, exps)
 
 
@@ -345,7 +353,7 @@ cdef inline void tiles_of_block(
         b.rows = min(tile_rows, end - b.first)
         count_rows(p, &b, tally)
         x = packed_rows(p, &b, tile.packed, like)
-        if needs_top(p) or not sum_with_common_anchor(x, p.classes, tile_rows, &b, exps):
+        if needs_top(p) or not sum_as_it_lies(x, p.classes, tile_rows, &b, exps):
             take_exps_by_row(x, p, &b, exps)
             sum_tile(x, p.classes, tile_rows, &b, exps)
         if is_smoothed(p):

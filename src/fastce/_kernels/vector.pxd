@@ -82,8 +82,8 @@ cdef extern from "<sums.h>" namespace "fastce" nogil:
         wide_sum()
         void add(vec[T])
         void add2 "add"(vec[T], vec[T])
-        void take_out(double, double)
         void add_product(vec[T], vec[T], double)
+        double split(double*)
         double value()
     cdef cppclass wide_lanes[T]:
         void clear()
@@ -100,7 +100,11 @@ cdef extern from "<sweep.h>" namespace "fastce" nogil:
 cdef extern from "<rows.h>" namespace "fastce" nogil:
     int kOutOfRange, kClearWinner
     bint all_classes(const int64_t*, Py_ssize_t, int64_t, int64_t)
-    int part_sums(double* rest, double* own, const double* weight, Py_ssize_t)
+    void take_labels_out[T](
+        const vec[T]*, const double* logit, const double* partner, const double* anchor,
+        const double* rounding, double* rest, double* own, Py_ssize_t,
+    )
+    int judge_sums(double* rest, double* own, const double* weight, Py_ssize_t)
     double log_of_product(const double* rest, const double* own, Py_ssize_t)
     void split_doubles[T](const double*, const double*, Py_ssize_t, vec[T]*, vec[T]*)
 
