@@ -14,6 +14,13 @@ F32, F64 = cases.DTYPES
 INF, NAN = np.inf, np.nan
 
 
+def test_a_label_above_1_by_less_than_a_float32_is_refused(isa) -> None:
+    """Rounded to a float32 it is 1, but 1 - z is negative and makes a loss of minus infinity."""
+    for out in (None, np.zeros(1, F32)):
+        with pytest.raises(ValueError, match=r"labels\[0\] is 1.0000"):
+            binary_cross_entropy(np.ones(1, F32), np.array([1 + 5e-8]), grad_out=out)
+
+
 def probabilities(shape, dtype) -> np.ndarray:
     """Return probabilities, a tenth of them 0 and a tenth 1, and some near either end."""
     rng = cases.seeded(*shape)

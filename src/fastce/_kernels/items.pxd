@@ -13,7 +13,7 @@ from .elementwise cimport (
 )
 from .problem cimport add_exactly
 from .vector cimport (
-    advance, all_within_unit, doubles, finish, first, lane, lanes_of, linear, load_first,
+    F64, advance, all_within_unit, doubles, finish, first, lane, lanes_of, linear, load_first,
     logistic_gradients, numbers, put_doubles, real, room, row_sums, seek, set_lane, set_lanes,
     store_first, store_numbers, stored_within_unit, vec, weighted, where_zero, wide_sum, writer,
 )
@@ -162,7 +162,10 @@ cdef inline bint run_is_good(
     const Elements* p, const Lanes* s, const real* x, Py_ssize_t n, real* like
 ) noexcept nogil:
     """Whether labels, and probabilities, are within [0, 1] (probabilities may be NaN)."""
-    if not all_within_unit(<const vec[real]*> s.labels, n, False):
+    if p.label_kind == F64:  # as they are given: a lane may have rounded one to 1
+        if not stored_within_unit(<const double*> p.labels + (x - <const real*> p.x), n, False):
+            return False
+    elif not all_within_unit(<const vec[real]*> s.labels, n, False):
         return False
     return p.function != BINARY or stored_within_unit(x, n, True)
 
