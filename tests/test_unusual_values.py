@@ -212,3 +212,19 @@ def test_a_label_far_below_costs_its_distance(isa) -> None:
             np.testing.assert_allclose(loss, np.float32(distance), rtol=3e-7)
             np.testing.assert_allclose(grad[:, 0], 1, rtol=1e-7)
             np.testing.assert_allclose(grad[:, -1], -1, rtol=1e-7)
+
+
+@pytest.mark.parametrize("n_classes", [2, 5, 40, 200])
+def test_a_row_without_a_target_counts_as_0_whatever_it_holds(n_classes, isa) -> None:
+    """In the gradient as in the loss: all of its terms have the factor 0."""
+    logits = np.zeros((4, n_classes), np.float32)
+    logits[1, 0], logits[2, 0], logits[3] = NAN, INF, -INF
+    none, zeros = np.zeros(n_classes), np.zeros((4, n_classes))
+    for labels, options in (
+        (zeros, {}),
+        (zeros + 1, {"class_weight": none}),
+        (np.zeros(4, int), {"class_weight": none, "label_smoothing": 0.1}),
+        (np.zeros(4, int), {"class_weight": none}),
+    ):
+        for loss_or_gradient in both(logits, labels, **options):
+            np.testing.assert_array_equal(loss_or_gradient, 0)

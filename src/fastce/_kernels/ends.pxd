@@ -30,6 +30,10 @@ cdef inline void find_factors(const Problem* p, Batch* b, Py_ssize_t i) noexcept
     if p.z_loss != 0:
         beyond = beyond + vec[double](2 * p.z_loss) * logsumexp(b, i)
     alpha = (kappa + beyond) * unit
+    if p.z_loss == 0 and (p.targets != NULL or p.class_weight != NULL):
+        # no target, hence no gradient and no loss, whatever the row holds
+        put_doubles(b.weight + i, where_zero(kappa + beyond, vec[double](0.0), doubles(b.weight + i)))
+        b.skipped = max(b.skipped, <Py_ssize_t> 1)  # perhaps: whoever writes looks at the weights
     factor = alpha * inverse
     put_doubles(b.unit + i, unit)
     put_doubles(b.factor + i, factor)
