@@ -138,6 +138,16 @@ def test_layouts_of_weights(isa) -> None:
     assert got == pytest.approx(kept, rel=1e-15)
 
 
+@pytest.mark.parametrize("shape", [(3,), (37, 50, 100), (400, 3, 50)], ids=str)
+def test_sample_weights_of_rows_that_are_copied(shape, isa) -> None:
+    """Block by block, each with its own rows' weights, however many axes the rows have."""
+    logits, labels = cases.random_logits(shape, F64), cases.random_labels(shape[:-1], shape[-1])
+    weights = 1.0 + cases.random_labels(shape[:-1], 9)
+    true = softmax_cross_entropy(logits, labels, sample_weight=weights)
+    swapped = logits.astype(logits.dtype.newbyteorder())
+    assert softmax_cross_entropy(swapped, labels, sample_weight=weights) == pytest.approx(true)
+
+
 def test_lists() -> None:
     loss, grad = softmax_cross_entropy([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]], [2, 0], return_grad=True)
     true = softmax_cross_entropy(

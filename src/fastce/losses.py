@@ -187,7 +187,7 @@ def softmax_cross_entropy(
     sw = (
         None
         if sample_weight is None
-        else _arrays.as_weight(sample_weight, "sample_weight", shape, True)
+        else _arrays.as_weight(sample_weight, "sample_weight", shape, True).reshape(-1)
     )
     threads = _threads.threads_for(x.size, num_threads)
     grad = None
