@@ -1,237 +1,349 @@
-"""What is refused (section 7 of the contract): which error, what it says, and that nothing is
-written before it is raised."""
+"""Every bad value of every argument of every public function: the documented error, which names the
+argument, what was given and what is accepted; and not a byte of any array has changed."""
 
+import inspect
 import re
 
 import numpy as np
 import pytest
+import refusals as r
 
-from fastce import softmax_cross_entropy
+import fastce
 
-X = np.zeros((8, 4), np.float32)
+F32 = np.float32
+X = np.linspace(-2, 2, 32, dtype=F32).reshape(8, 4)
 Y = np.array([0, 1, 2, 3, 0, 1, 2, 3])
+Q = np.full((8, 4), 0.25, F32)
+PER_CLASS, PER_ROW, PER_ELEMENT = np.arange(1.0, 5), np.arange(1.0, 9), np.ones((8, 4))
 
 
-def changed(array, where, value):
-    """Return a copy of an array with one element changed."""
-    copy = np.array(array)
-    copy[where] = value
-    return copy
+def out_of(name: str, value: float = 7.0) -> np.ndarray:
+    """Return an output for a function of X, filled with a number."""
+    return np.full((8,) if name == "logsumexp" else (8, 4), value, F32)
 
 
-def read_only(array):
-    """Return a copy that cannot be written."""
-    copy = array.copy()
-    copy.flags.writeable = False
-    return copy
-
-
-LABELS = {
-    "one past the last class": (changed(Y, 7, 4), ["labels[7]", "4", "4 classes"]),
-    "far past the last class": (changed(Y, 3, 2**40), ["labels[3]", str(2**40), "4 classes"]),
-    "negative": (changed(Y, 0, -1), ["labels[0]", "-1", "4 classes"]),
-    "another negative": (changed(Y, 5, -101), ["labels[5]", "-101", "4 classes"]),
-    "smallest int64": (changed(Y, 5, -(2**63)), ["labels[5]", str(-(2**63))]),
-    "largest uint64": (
-        changed(Y.astype(np.uint64), 6, 2**64 - 1),
-        ["labels[6]", str(2**64 - 1), "4 classes"],
-    ),
-    "int8": (changed(Y.astype(np.int8), 2, -2), ["labels[2]", "-2"]),
-    "uint8": (changed(Y.astype(np.uint8), 2, 200), ["labels[2]", "200"]),
-    "the first of two": (changed(changed(Y, 2, 9), 4, -9), ["labels[2]", "9"]),
-    "too few": (Y[:7], ["labels", "(7,)", "(8,)"]),
-    "too many axes": (Y[:, None], ["labels", "(8, 1)", "(8,)"]),
-    "one for all": (np.array(1), ["labels", "()", "(8,)"]),
+REDUCED = {
+    "reduction": ("mean", r.REDUCTIONS),
+    "normalizer": ("weight", r.NORMALIZERS),
+    "return_grad": (True, r.FLAGS),
+    "grad_out": (out_of, r.OUTPUTS),
+    "num_threads": (1, r.THREADS),
 }
-
-VALUES = {
-    "negative class weight": ({"class_weight": [1, 1, -0.5, 1]}, ["class_weight[2]", "-0.5"]),
-    "NaN class weight": ({"class_weight": [1, np.nan, 1, 1]}, ["class_weight[1]", "nan"]),
-    "infinite class weight": ({"class_weight": [np.inf, 1, 1, 1]}, ["class_weight[0]", "inf"]),
-    "too few class weights": ({"class_weight": [1, 1, 1]}, ["class_weight", "(3,)", "4"]),
-    "too many class weights": ({"class_weight": np.ones(5)}, ["class_weight", "(5,)", "4"]),
-    "one class weight": ({"class_weight": 1.0}, ["class_weight"]),
-    "class weights of two axes": ({"class_weight": np.ones((1, 4))}, ["class_weight", "(1, 4)"]),
-    "negative sample weight": (
-        {"sample_weight": changed(np.ones(8), 5, -1)},
-        ["sample_weight[5]", "-1"],
+SMOOTHING = {"label_smoothing": (0.1, r.numbers(-0.1, 1.5, "accepted is a number in [0, 1]"))}
+PER_ITEM = {
+    "sample_weight": (
+        PER_ELEMENT,
+        r.weights("sample_weight", np.ones((2, 8, 4)), "(8, 4)", "0, ") | r.ONE_FOR_ALL,
     ),
-    "NaN sample weight": ({"sample_weight": changed(np.ones(8), 7, np.nan)}, ["sample_weight[7]"]),
-    "infinite sample weight": (
-        {"sample_weight": changed(np.ones(8), 0, np.inf)},
-        ["sample_weight[0]", "inf"],
-    ),
-    "negative weight for all": ({"sample_weight": -1.0}, ["sample_weight", "-1"]),
-    "too few sample weights": ({"sample_weight": np.ones(7)}, ["sample_weight", "(7,)", "(8,)"]),
-    "sample weights of more axes": (
-        {"sample_weight": np.ones((2, 8))},
-        ["sample_weight", "(2, 8)"],
-    ),
-    "smoothing below 0": ({"label_smoothing": -0.1}, ["label_smoothing", "-0.1", "0", "1"]),
-    "smoothing above 1": ({"label_smoothing": 1.5}, ["label_smoothing", "1.5", "0", "1"]),
-    "smoothing NaN": ({"label_smoothing": np.nan}, ["label_smoothing", "nan"]),
-    "negative z_loss": ({"z_loss": -1e-4}, ["z_loss", "-0.0001"]),
-    "NaN z_loss": ({"z_loss": np.nan}, ["z_loss", "nan"]),
-    "infinite z_loss": ({"z_loss": np.inf}, ["z_loss", "inf"]),
-    "unknown reduction": ({"reduction": "avg"}, ["reduction", "'avg'", "none", "sum", "mean"]),
-    "unknown normalizer": (
-        {"normalizer": "rows"},
-        ["normalizer", "'rows'", "weight", "valid", "all", "nonzero"],
-    ),
-    "normalizer 0": ({"normalizer": 0}, ["normalizer", "0"]),
-    "normalizer negative": ({"normalizer": -3.0}, ["normalizer", "-3"]),
-    "normalizer NaN": ({"normalizer": np.nan}, ["normalizer", "nan"]),
-    "normalizer infinite": ({"normalizer": np.inf}, ["normalizer", "inf"]),
-    "no threads": ({"num_threads": 0}, ["num_threads", "0"]),
-    "negative threads": ({"num_threads": -1}, ["num_threads", "-1"]),
-    "axis past the last": ({"axis": 2}, ["axis", "2"]),
-    "axis before the first": ({"axis": -3}, ["axis", "-3"]),
+    "axis": (None, {**r.AXES}),
 }
+ACTIVATION = {"logits": (X, r.FLOATS), "out": (out_of, r.OUTPUTS), "num_threads": (1, r.THREADS)}
+ROWS = {**ACTIVATION, "axis": (-1, r.AXES | r.NOTHING)}
+WITHOUT_WINDOWS = {k: v for k, v in r.OUTPUTS.items() if k != "windows"}  # it has one axis
 
-LOGITS = {
-    "integers": np.zeros((8, 4), np.int64),
-    "bool": np.zeros((8, 4), bool),
-    "complex": np.zeros((8, 4), np.complex64),
-    "objects": np.zeros((8, 4), object),
-    "long double": np.zeros((8, 4), np.longdouble),
-    "text": np.zeros((8, 4), "U1"),
-    "dates": np.zeros((8, 4), "M8[s]"),
+OUTSIDE = r.fractions_of_one("probs")
+
+# function → argument → a good value, and what is refused in its place.
+CASES = {
+    "softmax_cross_entropy": {
+        "logits": (X, r.FLOATS),
+        "labels": (Y, r.LABELS | r.SHAPES_OF_LABELS),
+        "class_weight": (
+            PER_CLASS,
+            r.weights("class_weight", np.ones(5), "(4,)")
+            | {
+                "one number": (1.0, ValueError, ["()", "(4,)"]),
+                "two axes": (np.ones((1, 4)), ValueError, ["(1, 4)", "(4,)"]),
+            },
+        ),
+        "sample_weight": (
+            PER_ROW,
+            r.weights("sample_weight", np.ones(7), "(8,)")
+            | r.ONE_FOR_ALL
+            | {"more axes": (np.ones((2, 8)), ValueError, ["(2, 8)", "(8,)"])},
+        ),
+        **SMOOTHING,
+        "z_loss": (1e-4, r.numbers(-1e-4, 2.0**1000 * 2.0**24, "accepted is a number >= 0")),
+        "ignore_index": (-100, r.IGNORED_LABELS),
+        "axis": (-1, r.AXES | r.NOTHING),
+        "return_hess": (False, r.FLAGS),
+        **REDUCED,
+    },
+    "sigmoid_cross_entropy": {
+        "logits": (X, r.FLOATS),
+        "labels": (Q, r.BINARY_LABELS),
+        "pos_weight": (
+            PER_CLASS,
+            r.weights("pos_weight", np.ones(5), "(4,)")
+            | r.ONE_FOR_ALL
+            | {"two axes": (np.ones((1, 4)), ValueError, ["(1, 4)", "(4,)"])},
+        ),
+        **SMOOTHING,
+        "return_hess": (False, r.FLAGS),
+        **PER_ITEM,
+        **REDUCED,
+    },
+    "binary_cross_entropy": {
+        "probs": (Q, r.FLOATS | {k: v for k, v in OUTSIDE.items() if "just" not in k}),
+        "labels": (Q, r.BINARY_LABELS),
+        "eps": (0.1, r.numbers(-0.1, 0.5, "accepted is a number in [0, 0.5)")),
+        **PER_ITEM,
+        **REDUCED,
+    },
+    "logsumexp": {**ROWS, "out": (out_of, WITHOUT_WINDOWS)},
+    "log_softmax": ROWS,
+    "softmax": ROWS,
+    "sigmoid": ACTIVATION,
+    "class_counts": {
+        "labels": (Y, r.LABELS | {"floats": (r.as_type(F32), TypeError, ["float32", "integers"])}),
+        "n_classes": (
+            4,
+            r.integers("an integer >= 1")
+            | {
+                "none": (0, ValueError, ["0", "accepted is an integer >= 1"]),
+                "negative": (-4, ValueError, ["-4", "accepted is an integer >= 1"]),
+                "past memory": (2**62, ValueError, ["accepted is an integer >= 1"]),
+                "past int64": (2**70, ValueError, ["accepted is an integer >= 1"]),
+            },
+        ),
+        "ignore_index": (-100, r.IGNORED),
+    },
+    "class_weights": {
+        "counts": (
+            PER_CLASS,
+            r.weights("counts", np.ones((2, 4)), "accepted is (C,)")
+            | {
+                "None": (None, TypeError, ["object"]),
+                "bool": (r.as_type(bool), TypeError, ["bool"]),
+                "a number": (3.0, ValueError, ["()"]),
+                "of no class": ([], ValueError, ["(0,)"]),
+                "half": (lambda n: n.astype(r.ml_dtypes.bfloat16), TypeError, ["bfloat16"]),
+            },
+        ),
+        "method": (
+            "log",
+            {
+                repr(value): (value, ValueError, [repr(value), "'log', 'balanced'", "'median'"])
+                for value in ("sqrt", "LOG", None, 1, b"log", ["log"])
+            }
+            | {"an array": (np.array(["log", "log"]), ValueError, ["'log', 'balanced'"])},
+        ),
+        "normalize": (False, r.FLAGS),
+        "beta": (0.9, r.numbers(-0.1, 1.0, "accepted is a number in [0, 1)")),
+        "zero_weight": (
+            1.0,
+            r.numbers(-1.0, np.inf, "accepted is a number >= 0"),
+        ),
+    },
 }
-
-OUTPUTS = {
-    "read-only": (read_only(X), ["read-only"]),
-    "another shape": (np.zeros((4, 8), np.float32), ["(4, 8)", "(8, 4)"]),
-    "one more axis": (np.zeros((1, 8, 4), np.float32), ["(1, 8, 4)", "(8, 4)"]),
-    "another dtype": (np.zeros((8, 4)), ["float64", "float32"]),
-    "another byte order": (X.astype(X.dtype.newbyteorder()), []),
-}
+FUNCTIONS = {name: getattr(fastce, name) for name in CASES}
 
 
-def refuse(error, parts, *args, **options) -> None:
-    """Assert that a call raises, says every part, and leaves grad_out and logits alone."""
-    for grad_out in (None, np.full((8, 4), 7.0, np.float32)):
-        before = np.array(args[0])
-        with pytest.raises(error) as caught:
-            softmax_cross_entropy(*args, grad_out=grad_out, **options)
-        for part in parts:
-            assert re.search(r"(?<![\w.])" + re.escape(part) + r"(?![\w])", str(caught.value)), (
-                f"{part!r} is not in {str(caught.value)!r}"
-            )
-        if grad_out is not None:
-            np.testing.assert_array_equal(grad_out, 7)
-        if before.dtype == X.dtype:
-            np.testing.assert_array_equal(args[0], before)
+def arguments_of(cases: object) -> list[tuple[str, str]]:
+    """Return every function with each of its arguments."""
+    return [(function, argument) for function, of in cases.items() for argument in of]
 
 
-@pytest.mark.parametrize("case", LABELS)
-def test_labels(case, isa) -> None:
-    labels, parts = LABELS[case]
-    refuse(ValueError, parts, X, labels)
+def contents(values: object) -> list[bytes]:
+    """Return the bytes of every array among values."""
+    return [v.tobytes() for v in values if isinstance(v, np.ndarray) and not v.dtype.hasobject]
 
 
-@pytest.mark.parametrize("case", VALUES)
-def test_values(case) -> None:
-    options, parts = VALUES[case]
-    refuse(ValueError, parts, X, Y, **options)
+def check_refused(function, arguments, argument, name, refusal) -> None:
+    """Assert that a call with one bad argument raises, says what it must, and writes nothing."""
+    what = f"{argument}: {name}"
+    bad, error, parts = refusal
+    before = contents(arguments.values())
+    given = bad(arguments[argument]) if inspect.isfunction(bad) else bad
+    call = arguments | {argument: given}
+    bytes_given = contents([given])
+    try:
+        function(**call)
+    except error as caught:
+        message = str(caught)
+    except Exception as other:
+        raise AssertionError(f"{what} raised {other!r}") from other
+    else:
+        raise AssertionError(f"{what} was accepted")
+    for part in (argument, *parts):
+        found = re.search(r"(?<![\w.])" + re.escape(part) + r"(?![\w])", message)
+        found = found or (not part[0].isalnum() and part in message)
+        assert found, f"{what}: {part!r} is not in {message!r}"
+    assert contents(arguments.values()) == before, what
+    assert contents([given]) == bytes_given, what
 
 
-@pytest.mark.parametrize("case", LOGITS)
-def test_dtypes_of_logits(case) -> None:
-    refuse(TypeError, ["logits", "float32", "float64"], LOGITS[case], Y)
-
-
-@pytest.mark.parametrize("dtype", [bool, np.complex128, object, "U1"])
-def test_dtypes_of_labels(dtype) -> None:
-    refuse(TypeError, ["labels", "integers"], X, Y.astype(dtype))
-
-
-@pytest.mark.parametrize("case", OUTPUTS)
-def test_outputs(case) -> None:
-    out, parts = OUTPUTS[case]
-    before = out.copy()
-    with pytest.raises(ValueError, match="grad_out") as caught:
-        softmax_cross_entropy(X, Y, grad_out=out)
-    for part in parts:
-        assert part in str(caught.value)
-    np.testing.assert_array_equal(out, before)
-
-
-@pytest.mark.parametrize("grad_out", [[[0.0] * 4] * 8, 1.0, "here"])
-def test_an_output_that_is_no_array(grad_out) -> None:
-    with pytest.raises((TypeError, ValueError), match="grad_out"):
-        softmax_cross_entropy(X, Y, grad_out=grad_out)
-
-
-def test_an_output_that_overlaps_its_inputs() -> None:
-    memory = np.zeros(200, np.float32)
-    logits = memory[:32].reshape(8, 4)
-    weights = memory[100:104]
-    by_row = memory[110:118]
-    labels = memory.view(np.int32)[150:158]
-    overlapping = {
-        "one row later": (memory[4:36].reshape(8, 4), {}),
-        "one element later": (memory[1:33].reshape(8, 4), {}),
-        "its rows reversed": (logits[::-1], {}),
-        "its elements reversed": (memory[31::-1].reshape(8, 4), {}),
-        "columns first": (memory[:32].reshape(4, 8).T, {}),
-        "class weights": (memory[90:122].reshape(8, 4), {"class_weight": weights}),
-        "sample weights": (memory[90:122].reshape(8, 4), {"sample_weight": by_row}),
-        "labels": (memory[150:182].reshape(8, 4), {}),
+def good_arguments(function: str, cases: object) -> dict[str, object]:
+    """Return arguments that are accepted; outputs are made anew."""
+    return {
+        name: good(function) if callable(good) else good
+        for name, (good, _) in cases[function].items()
     }
-    for name, (grad_out, options) in overlapping.items():
-        memory[:] = 0
-        with pytest.raises(ValueError, match="grad_out"):
-            softmax_cross_entropy(logits, labels, grad_out=grad_out, **options)
-        assert not memory.any(), name
-    # Every second element of one buffer and the others beside it share no memory.
-    pairs = np.zeros((8, 8), np.float32)
-    loss, grad = softmax_cross_entropy(pairs[:, ::2], Y, grad_out=pairs[:, 1::2])
+
+
+@pytest.mark.parametrize(("function", "argument"), arguments_of(CASES))
+def test_refused(function, argument) -> None:
+    for case in CASES[function][argument][1].items():
+        arguments = good_arguments(function, CASES)
+        check_refused(FUNCTIONS[function], arguments, argument, *case)
+        for output in {"grad_out", "out"} & arguments.keys() - {argument}:
+            check_refused(FUNCTIONS[function], arguments | {output: None}, argument, *case)
+
+
+@pytest.mark.parametrize("function", CASES)
+def test_what_refusals_start_from_is_accepted(function) -> None:
+    FUNCTIONS[function](**good_arguments(function, CASES))
+
+
+def test_no_function_and_no_argument_is_missing() -> None:
+    public = {name for name in fastce.__all__ if callable(getattr(fastce, name))}
+    assert public - {"show_config"} == CASES.keys()
+    for name, function in FUNCTIONS.items():
+        assert set(inspect.signature(function).parameters) == CASES[name].keys()
+
+
+def test_probability_labels() -> None:
+    for case in r.PROBABILITIES.items():
+        arguments = good_arguments("softmax_cross_entropy", CASES) | {"labels": Q}
+        check_refused(fastce.softmax_cross_entropy, arguments, "labels", *case)
+
+
+def test_labels_on_every_instruction_set(isa) -> None:
+    for function in ("softmax_cross_entropy", "sigmoid_cross_entropy", "binary_cross_entropy"):
+        for case in CASES[function]["labels"][1].items():
+            arguments = good_arguments(function, CASES)
+            check_refused(FUNCTIONS[function], arguments, "labels", *case)
+
+
+def test_probabilities_just_above_1() -> None:
+    for out in (None, np.full((8, 4), 7.0)):
+        arguments = {"probs": Q, "labels": Q, "grad_out": out}
+        case = OUTSIDE["just above 1"]
+        check_refused(fastce.binary_cross_entropy, arguments, "probs", "just above 1", case)
+
+
+OVERLAPS = {
+    "one row later": lambda x: x[4:36].reshape(8, 4),
+    "one element later": lambda x: x[1:33].reshape(8, 4),
+    "its rows reversed": lambda x: x[:32].reshape(8, 4)[::-1],
+    "its elements reversed": lambda x: x[31::-1].reshape(8, 4),
+    "columns first": lambda x: x[:32].reshape(4, 8).T,
+    "another dtype's bytes": lambda x: x.view(np.uint8)[2:130].view(F32).reshape(8, 4),
+}
+ROWS_OF = {
+    name: function for name, function in FUNCTIONS.items() if name.partition("_")[0] != "class"
+}
+
+
+@pytest.mark.parametrize("name", OVERLAPS)
+@pytest.mark.parametrize("function", ROWS_OF)
+def test_an_output_over_a_part_of_its_input(function, name) -> None:
+    memory = np.zeros(64, F32)
+    arguments = good_arguments(function, CASES)
+    output = "grad_out" if "grad_out" in arguments else "out"
+    first = next(iter(CASES[function]))
+    arguments[first] = memory[:32].reshape(8, 4)
+    arguments[output] = OVERLAPS[name](memory)
+    if function == "logsumexp":
+        arguments[output] = arguments[output][:, 1]
+    if function == "softmax_cross_entropy":
+        arguments["labels"] = Y
+    for held in (arguments[first], memoryview(arguments[first])):
+        with pytest.raises(ValueError, match=rf"{output} overlaps .* accepted"):
+            FUNCTIONS[function](**arguments | {first: held})
+        assert not memory.any()
+
+
+@pytest.mark.parametrize("kind", ["array", "memoryview", "DLPack"])
+@pytest.mark.parametrize("function", ["softmax_cross_entropy", "sigmoid_cross_entropy"])
+def test_an_output_over_another_input(function, kind) -> None:
+    """However that input is held: a list would be a copy, these are not."""
+    for argument, (good, _) in CASES[function].items():
+        if not isinstance(good, np.ndarray) or argument == "logits":
+            continue
+        memory = np.zeros(64, np.float64)
+        inside = memory.view(good.dtype)[8 : 8 + good.size].reshape(good.shape)
+        inside[...] = good
+        held = {"array": lambda a: a, "memoryview": memoryview, "DLPack": OnlyDLPack}[kind](inside)
+        arguments = good_arguments(function, CASES) | {
+            argument: held,
+            "grad_out": memory.view(F32)[:32].reshape(8, 4),
+        }
+        before = memory.copy()
+        with pytest.raises(ValueError, match=rf"grad_out overlaps {argument}, accepted"):
+            FUNCTIONS[function](**arguments)
+        np.testing.assert_array_equal(memory, before)
+
+
+class OnlyDLPack:
+    """An array that is offered by DLPack alone."""
+
+    def __init__(self, array) -> None:
+        self.__dlpack__, self.__dlpack_device__ = array.__dlpack__, array.__dlpack_device__
+
+
+def test_outputs_between_the_elements_of_an_input_are_accepted() -> None:
+    pairs = np.zeros((8, 8), F32)
+    loss, grad = fastce.softmax_cross_entropy(pairs[:, ::2], Y, grad_out=pairs[:, 1::2])
     assert loss == pytest.approx(np.log(4))
     assert (grad != 0).all()
 
 
-def test_an_output_whose_elements_overlap_each_other() -> None:
-    out = np.lib.stride_tricks.as_strided(np.zeros(4, np.float32), (8, 4), (0, 4))
-    with pytest.raises(ValueError, match="grad_out"):
-        softmax_cross_entropy(X, Y, grad_out=out)
+def test_the_same_memory_by_other_strides_is_in_place() -> None:
+    """An axis of length 1 may have any stride; these are the same elements all the same."""
+    column = np.zeros((8, 4), F32)[:, :1]
+    same = np.lib.stride_tricks.as_strided(column, (8, 1), (16, 400))
+    _, grad = fastce.softmax_cross_entropy(column, np.zeros(8, int), grad_out=same)
+    assert grad is same
 
 
-def test_zero_classes() -> None:
-    with pytest.raises(ValueError, match="class"):
-        softmax_cross_entropy(np.zeros((8, 0), np.float32), Y)
+@pytest.mark.parametrize("function", ROWS_OF)
+def test_no_classes_and_no_axis(function) -> None:
+    arguments = good_arguments(function, CASES)
+    if "axis" not in arguments or arguments["axis"] is None:
+        return
+    for name in ("out", "grad_out", "class_weight", "sample_weight"):
+        if name in arguments:
+            arguments[name] = None
+    with pytest.raises(ValueError, match=r"logits of shape .* no classes"):
+        FUNCTIONS[function](**arguments | {"logits": np.zeros((8, 0), F32)})
+    with pytest.raises(ValueError, match="logits is a scalar"):
+        FUNCTIONS[function](**arguments | {"logits": F32(1)})
 
 
-def test_no_axis_for_classes() -> None:
-    with pytest.raises(ValueError, match="logits"):
-        softmax_cross_entropy(np.float32(1.0), np.array(0))
+def test_weights_of_classes_that_a_scalar_does_not_have() -> None:
+    with pytest.raises(ValueError, match=r"pos_weight has shape \(3,\), accepted is \(\)"):
+        fastce.sigmoid_cross_entropy(F32(1), 1, pos_weight=[1, 2, 3])
 
 
 def test_labels_of_more_axes_are_named_by_all_their_indices() -> None:
     labels = np.zeros((9, 4), int)
     labels[7, 2] = 12
     with pytest.raises(ValueError, match=r"labels\[7, 2\] is 12\b.* 10 classes"):
-        softmax_cross_entropy(np.zeros((9, 4, 10), np.float32), labels)
+        fastce.softmax_cross_entropy(np.zeros((9, 4, 10), F32), labels)
     # Ignored or weightless rows excuse no label but ignore_index itself.
     with pytest.raises(ValueError, match=r"labels\[7, 2\] is 12\b"):
-        softmax_cross_entropy(np.zeros((9, 4, 10)), labels, sample_weight=0.0)
+        fastce.softmax_cross_entropy(np.zeros((9, 4, 10)), labels, sample_weight=0.0)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 10, 100, 130, 1000])
 def test_nothing_is_written_before_the_last_label_is_known_to_be_good(n_classes, isa) -> None:
     rows = 400_000 // n_classes
-    logits = np.zeros((rows, n_classes), np.float32)
+    logits = np.zeros((rows, n_classes), F32)
     labels = np.zeros(rows, int)
     labels[-1] = n_classes
     out = np.full_like(logits, 7)
     for num_threads in (1, 2, 3, None):
         for grad_out, untouched in ((out, 7), (logits, 0)):
             with pytest.raises(ValueError, match=rf"labels\[{rows - 1}\] is {n_classes}\b"):
-                softmax_cross_entropy(logits, labels, grad_out=grad_out, num_threads=num_threads)
+                fastce.softmax_cross_entropy(
+                    logits, labels, grad_out=grad_out, num_threads=num_threads
+                )
             assert (grad_out == untouched).all()
 
 
 def test_options_are_given_by_name() -> None:
     with pytest.raises(TypeError):
-        softmax_cross_entropy(X, Y, None)
+        fastce.softmax_cross_entropy(X, Y, None)
     with pytest.raises(TypeError, match="no_such_option"):
-        softmax_cross_entropy(X, Y, no_such_option=1)
+        fastce.softmax_cross_entropy(X, Y, no_such_option=1)

@@ -7,7 +7,7 @@ import pytest
 import wide
 from ulp import assert_within
 
-from fastce import softmax_cross_entropy
+from fastce import sigmoid_cross_entropy, softmax_cross_entropy
 
 F32 = np.dtype(np.float32)
 FLOAT16, BFLOAT16 = np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)
@@ -114,3 +114,13 @@ def test_outputs_of_another_dtype_are_refused() -> None:
     for dtype in (np.float32, BFLOAT16):
         with pytest.raises(ValueError, match="grad_out"):
             softmax_cross_entropy(logits, np.zeros(4, int), grad_out=np.zeros((4, 3), dtype))
+
+
+def test_half_precision_targets_that_are_nan_are_named_and_nothing_else_is_said(isa) -> None:
+    """bfloat16 warns of an invalid comparison for every NaN; here a warning is an error."""
+    for dtype in HALVES:
+        q = np.ones((2, 3), dtype)
+        q[1, 2] = np.nan
+        for function in (softmax_cross_entropy, sigmoid_cross_entropy):
+            with pytest.raises(ValueError, match=r"labels\[1, 2\] is nan"):
+                function(np.zeros((2, 3), F32), q)

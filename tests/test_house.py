@@ -19,8 +19,8 @@ SOURCES = [
 
 # The floors of the package: a module imports from lower floors alone.
 FLOORS = (
-    {"_kernels", "_version"},
-    {"_arrays", "_arguments", "_reduction", "_threads"},
+    {"_kernels", "_version", "_arguments"},
+    {"_arrays", "_reduction", "_threads"},
     {"_blocks"},
     {"_softmax", "_elementwise"},
     {"losses", "binary_losses", "activations", "class_weights", "_config"},

@@ -8,7 +8,7 @@ import pytest
 import wide_elements
 from ulp import assert_within
 
-from fastce import sigmoid_cross_entropy, softmax_cross_entropy
+from fastce import binary_cross_entropy, sigmoid_cross_entropy, softmax_cross_entropy
 
 F32, F64 = cases.DTYPES
 INF, NAN = np.inf, np.nan
@@ -299,3 +299,15 @@ def test_the_same_bits_for_every_number_of_threads(isa) -> None:
                 for loss, grad in results:
                     assert loss == results[0][0]
                     np.testing.assert_array_equal(grad, results[0][1])
+
+
+def test_the_gradient_of_a_mean_without_weight_is_0(isa) -> None:
+    """The mean itself has no value."""
+    x = np.array([0.25, -3.0, np.inf], np.float32)
+    for function, first in ((sigmoid_cross_entropy, x), (binary_cross_entropy, np.full(3, 0.25))):
+        for normalizer in ("weight", "nonzero"):
+            loss, grad = function(
+                first, [0, 1, 1], sample_weight=0, normalizer=normalizer, return_grad=True
+            )
+            assert np.isnan(loss)
+            np.testing.assert_array_equal(grad, 0)

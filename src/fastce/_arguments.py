@@ -1,29 +1,70 @@
-"""Scalar arguments: numbers and integers within their bounds."""
+"""Scalar arguments: numbers, integers and flags within their bounds."""
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+import math
+import operator
+from numbers import Real
 
 import numpy as np
+
+LARGEST = math.nextafter(math.inf, 0)
+
+
+def is_number(value: object) -> bool:
+    """Whether this is one real number: of Python, NumPy or ml_dtypes; no bool, text or time."""
+    if isinstance(value, (bool, np.timedelta64)):
+        return False
+    return isinstance(value, Real) or (
+        isinstance(value, np.generic) and value.dtype.name == "bfloat16"
+    )
 
 
 def as_number(value: object, name: str, low: float, high: float, accepted: str) -> float:
     """Return a real number within [low, high]."""
     if type(value) is float and low <= value <= high:
         return value
-    if not isinstance(value, (Real, np.generic)) or isinstance(value, (bool, np.bool_)):
+    if not is_number(value):
         raise TypeError(f"{name} is {value!r}, accepted is a number {accepted}")
-    x = float(value)
+    try:
+        x = float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        x = math.inf
     if not low <= x <= high:
         raise ValueError(f"{name} is {value!r}, accepted is a number {accepted}")
     return x
 
 
-def as_label(value: object, name: str) -> int:
-    """Return an integer that labels, compared as int64, can be or can never be."""
-    if type(value) is int and -(2**63) <= value < 2**63:
+def as_integer(value: object, name: str, accepted: str) -> int:
+    """Return what can stand as an index: no float, and no bool, which is a slip."""
+    if type(value) is int:
         return value
-    if not isinstance(value, (Integral, np.integer)) or isinstance(value, bool):
-        raise TypeError(f"{name} is {value!r}, accepted is an integer")
-    k = int(value)
-    return k if -(2**63) <= k < 2**63 else -(2**63)
+    if not isinstance(value, (bool, np.bool_, np.timedelta64)):
+        try:
+            return operator.index(value)  # type: ignore[arg-type]
+        except TypeError:
+            pass
+    raise TypeError(f"{name} is {value!r}, accepted is {accepted}")
+
+
+def as_label(value: object, name: str) -> int:
+    """Return an integer that labels are compared with as int64."""
+    k = as_integer(value, name, "an integer")
+    if not -(2**63) <= k < 2**63:
+        raise ValueError(f"{name} is {k}, accepted is an integer in [-2**63, 2**63)")
+    return k
+
+
+def as_axis(value: object, name: str, ndim: int, what: str) -> int:
+    """Return an axis as a number from 0 on."""
+    k = as_integer(value, name, f"an integer in [{-ndim}, {ndim})")
+    if not -ndim <= k < ndim:
+        raise ValueError(f"{name} is {k}, accepted is [{-ndim}, {ndim}), the axes of {what}")
+    return k % ndim
+
+
+def as_flag(value: object, name: str) -> bool:
+    """Return True or False: a text, None or an array has a truth, but hardly the one meant."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {value!r}, accepted are True and False")
+    return bool(value)

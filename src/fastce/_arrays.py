@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastce._arguments import as_axis
+
 Array = npt.NDArray[Any]
 
 # The numbers by which kernels know how elements are stored (elements.h).
@@ -40,18 +42,41 @@ def as_array(value: object, name: str) -> Array:
     """Return an ndarray of what has ``__array__``, ``__dlpack__`` or a buffer, or is a sequence."""
     if type(value) is np.ndarray:
         return value
-    if isinstance(value, np.ndarray):
-        if isinstance(value, np.ma.MaskedArray):
-            raise TypeError(f"{name} is a masked array; fill it, or give the mask as sample_weight")
-        return np.asarray(value)
-    if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-        return np.from_dlpack(value)
-    return np.asarray(value)
+    parts = value if isinstance(value, (list, tuple)) else (value,)
+    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
+        raise _masked(name)
+    try:
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            return np.from_dlpack(value)
+        array = np.asanyarray(value)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever the object itself raises
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(
+            f"{name} is {type(value).__name__} that NumPy cannot read, accepted are arrays "
+            f"and sequences of equal lengths: {error}"
+        ) from error
+    if isinstance(array, np.ma.MaskedArray):
+        raise _masked(name)
+    return np.asarray(array)
+
+
+def _masked(name: str) -> TypeError:
+    return TypeError(
+        f"{name} is a masked array, whose mask would be forgotten: accepted are its filled() "
+        "values, with the mask as sample_weight or ignore_index"
+    )
 
 
 def is_bfloat16(dtype: np.dtype[Any]) -> bool:
     """Whether this is the bfloat16 of ml_dtypes, which NumPy itself does not have."""
     return dtype.itemsize == 2 and dtype.name == "bfloat16"
+
+
+def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return a dtype in native byte order, or as it is where it has none."""
+    return dtype if dtype.isnative else dtype.newbyteorder("=")
 
 
 def logit_kind(x: Array, name: str = "logits") -> int:
@@ -61,7 +86,7 @@ def logit_kind(x: Array, name: str = "logits") -> int:
         return kind
     if is_bfloat16(x.dtype):
         return BFLOAT16
-    kind = LOGIT_KINDS.get(x.dtype.newbyteorder("="))
+    kind = LOGIT_KINDS.get(native(x.dtype))
     if kind is None:
         raise TypeError(f"{name} has dtype {x.dtype}, accepted are {LOGIT_DTYPES}")
     return kind
@@ -94,17 +119,11 @@ def is_native(x: Array) -> bool:
 
 def class_axis(x: Array, axis: int) -> int:
     """Return the axis as a number from 0 on."""
-    if axis == -1 and x.ndim and x.shape[-1]:
+    if type(axis) is int and axis == -1 and x.ndim and x.shape[-1]:
         return x.ndim - 1
     if x.ndim == 0:
         raise ValueError("logits is a scalar, it needs at least one axis: that of the classes")
-    try:
-        k = axis.__index__()
-    except AttributeError:
-        raise TypeError(f"axis is {axis!r}, accepted is an integer") from None
-    if not -x.ndim <= k < x.ndim:
-        raise ValueError(f"axis is {k}, logits have {x.ndim} axes")
-    k %= x.ndim
+    k = as_axis(axis, "axis", x.ndim, "logits")
     if x.shape[k] == 0:
         raise ValueError(f"logits of shape {x.shape} have no classes (axis {axis})")
     return k
@@ -162,15 +181,15 @@ def as_labels(value: object, rows: tuple[int, ...], axis: int) -> tuple[Array, i
     y = as_array(value, "labels")
     kind = LABEL_KINDS.get(y.dtype)
     if kind is None:
-        kind = LABEL_KINDS.get(y.dtype.newbyteorder("="))
-        if kind is None and y.size == 0 and not isinstance(value, np.ndarray):
+        kind = LABEL_KINDS.get(native(y.dtype))
+        if kind is None and y.size == 0 and isinstance(value, (list, tuple)):
             y, kind = y.astype(np.int64), LABEL_KINDS[np.dtype(np.int64)]
         if kind is None:
             raise TypeError(
                 f"labels has dtype {y.dtype}, accepted are integers (one class a row) "
                 "or floating numbers (one probability a class)"
             )
-        y = y.astype(y.dtype.newbyteorder("="))
+        y = y.astype(native(y.dtype))
     if y.shape != rows:
         raise ValueError(
             f"labels has shape {y.shape}, but logits without their class axis ({axis}) have {rows}"
@@ -205,11 +224,14 @@ def as_weight(value: object, name: str, shape: tuple[int, ...], broadcast: bool)
             ) from None
     elif given != shape:
         raise ValueError(f"{name} has shape {given}, accepted is {shape}")
-    w = np.ascontiguousarray(w, dtype=np.float64)
-    good = np.isfinite(w) & (w >= 0)
-    if not good.all():
-        at = tuple(int(k) for k in np.argwhere(~good)[0])
-        raise ValueError(f"{name}{list(at)} is {w[at]}, accepted are finite numbers >= 0")
+    as_given = w
+    if w.dtype != np.float64 or not (w.flags.c_contiguous and w.flags.aligned):
+        with np.errstate(over="ignore"):  # a long double past float64 is refused below
+            w = np.require(w, np.float64, ["C", "A"])
+    if w.size and not (w.min() >= 0 and w.max() < np.inf):  # NaN is neither
+        at = tuple(int(k) for k in np.argwhere(~(np.isfinite(w) & (w >= 0)))[0])
+        place = f"[{', '.join(map(str, at))}]" if given else ""
+        raise ValueError(f"{name}{place} is {as_given[at]}, accepted are finite numbers >= 0")
     return w
 
 
@@ -225,29 +247,52 @@ def overlaps(a: Array, b: Array) -> bool:
         return True
 
 
+def overlaps_itself(a: Array) -> bool:
+    """Whether elements share memory (when in doubt: yes), as in windows that slide."""
+    if a.flags.c_contiguous:
+        return False
+    reach = a.itemsize
+    for step, n in sorted((abs(s), n) for n, s in zip(a.shape, a.strides, strict=True) if n > 1):
+        if step < reach:
+            return a.size > 0
+        reach += step * (n - 1)
+    return False
+
+
+def same_memory(a: Array, b: Array) -> bool:
+    """Whether every element of one array lies exactly where that of the other does."""
+    if a.__array_interface__["data"][0] != b.__array_interface__["data"][0]:
+        return False
+    return a.strides == b.strides or all(
+        n < 2 or s == t for n, s, t in zip(a.shape, a.strides, b.strides, strict=True)
+    )
+
+
 def as_out(out: object, name: str, like: Array, inputs: dict[str, object]) -> Array:
     """Check an output: writeable, of the shape and dtype of `like`, over no input but `like`."""
-    if not isinstance(out, np.ndarray):
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
         raise TypeError(f"{name} is {type(out).__name__}, accepted is a numpy.ndarray")
-    dtype = like.dtype.newbyteorder("=")
+    dtype = native(like.dtype)
     if out.shape != like.shape or out.dtype != dtype or not out.dtype.isnative:
         raise ValueError(
             f"{name} has shape {out.shape} and dtype {out.dtype}, "
             f"accepted is {like.shape} and {dtype}"
         )
     if not out.flags.writeable:
-        raise ValueError(f"{name} is read-only")
-    if 0 in out.strides and any(
-        n > 1 and s == 0 for n, s in zip(out.shape, out.strides, strict=True)
-    ):
-        raise ValueError(f"{name} has elements that share memory (strides {out.strides})")
-    same = (
-        out.__array_interface__["data"][0] == like.__array_interface__["data"][0]
-        and out.strides == like.strides
-    )
-    if not same and overlaps(out, like):
-        raise ValueError(f"{name} overlaps the input without being exactly it")
+        raise ValueError(f"{name} is read-only, accepted is an array that can be written")
+    if overlaps_itself(out):
+        raise ValueError(
+            f"{name} has elements that share memory (strides {out.strides}), "
+            "accepted is an array with memory for each"
+        )
+    if not same_memory(out, like) and overlaps(out, like):
+        raise ValueError(
+            f"{name} overlaps the input without being exactly it, accepted is the input itself "
+            "or memory apart"
+        )
     for other, array in inputs.items():
-        if isinstance(array, np.ndarray) and overlaps(out, array):
-            raise ValueError(f"{name} overlaps {other}")
-    return out
+        if array is None or isinstance(array, (int, float, list, tuple)):
+            continue
+        if overlaps(out, as_array(array, other)):
+            raise ValueError(f"{name} overlaps {other}, accepted is memory apart")
+    return out if type(out) is np.ndarray else np.asarray(out)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 from typing import Any, NamedTuple
+
+from fastce._arguments import LARGEST, as_number
 
 REDUCTIONS = ("none", "sum", "mean")
 NORMALIZERS = ("weight", "valid", "all", "nonzero")
+SMALLEST = math.ulp(0.0)
 
 
 class Tally(NamedTuple):
@@ -33,40 +35,34 @@ class Tally(NamedTuple):
 
 def check(reduction: str, normalizer: str | float) -> None:
     """Refuse an unknown reduction or normalizer."""
-    if reduction == "mean" and normalizer == "weight":
-        return
-    if reduction not in REDUCTIONS:
+    if not isinstance(reduction, str) or reduction not in REDUCTIONS:
         raise ValueError(
             f"reduction is {reduction!r}, accepted are {', '.join(map(repr, REDUCTIONS))}"
         )
+    if isinstance(normalizer, str) and normalizer in NORMALIZERS:
+        return
+    accepted = f"> 0 and finite, or one of {', '.join(map(repr, NORMALIZERS))}"
     if isinstance(normalizer, str):
-        if normalizer not in NORMALIZERS:
-            raise ValueError(
-                f"normalizer is {normalizer!r}, accepted are {', '.join(map(repr, NORMALIZERS))} "
-                "or a positive number"
-            )
-    elif not isinstance(normalizer, Real) or isinstance(normalizer, bool):
-        raise TypeError(f"normalizer is {normalizer!r}, accepted are a name or a positive number")
-    elif not 0 < float(normalizer) < math.inf:
-        raise ValueError(f"normalizer is {normalizer!r}, accepted is a positive finite number")
+        raise ValueError(f"normalizer is {normalizer!r}, accepted is a number {accepted}")
+    as_number(normalizer, "normalizer", SMALLEST, LARGEST, accepted)
 
 
 def denominator(normalizer: str | float, rows: int, tally: Tally) -> float:
     """Return what a mean divides by."""
+    if not isinstance(normalizer, str):
+        return float(normalizer)
     if normalizer == "weight":
         return tally.weight
     if normalizer == "valid":
         return float(tally.valid)
     if normalizer == "all":
         return float(rows)
-    if normalizer == "nonzero":
-        return float(tally.nonzero)
-    return float(normalizer)
+    return float(tally.nonzero)
 
 
 def needs_labels(reduction: str, normalizer: str | float) -> bool:
     """Whether the denominator is known only after the labels and weights have been read."""
-    return reduction == "mean" and normalizer in ("weight", "valid", "nonzero")
+    return reduction == "mean" and isinstance(normalizer, str) and normalizer != "all"
 
 
 def mean(total: float, d: float) -> float:
@@ -75,8 +71,8 @@ def mean(total: float, d: float) -> float:
 
 
 def gradient_divisor(reduction: str, d: float) -> float:
-    """Return what row gradients are divided by."""
-    return d if reduction == "mean" else 1.0
+    """Return what row gradients are divided by; without any weight nothing: 0 must remain 0."""
+    return d if reduction == "mean" and d else 1.0
 
 
 def result(loss: Any, grad: Any, hess: Any) -> Any:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from fastce import _kernels
+from fastce._arguments import as_integer
 
 # Elements for which one more thread pays: waking it costs a few microseconds.
 ELEMENTS_PER_THREAD = 8192
@@ -60,12 +61,7 @@ def threads_for(elements: int, num_threads: int | None) -> int:
         if elements < 2 * ELEMENTS_PER_THREAD:
             return 1
         return min(max_threads(), elements // ELEMENTS_PER_THREAD)
-    try:
-        n = num_threads.__index__()
-    except AttributeError:
-        raise TypeError(
-            f"num_threads is {num_threads!r}, accepted is None or an integer >= 1"
-        ) from None
-    if n < 1 or num_threads is True:
-        raise ValueError(f"num_threads is {num_threads!r}, accepted is None or an integer >= 1")
+    n = as_integer(num_threads, "num_threads", "None or an integer >= 1")
+    if n < 1:
+        raise ValueError(f"num_threads is {n}, accepted is None or an integer >= 1")
     return 1 if _forked else min(n, 1024)

@@ -66,25 +66,23 @@ def _activation(
         like = np.broadcast_to(np.zeros((), dtype), shape)
     else:
         like = x
-    if out is None:
-        out = (
-            np.empty_like(x, dtype=x.dtype.newbyteorder("="))
-            if like is x
-            else np.empty(shape, dtype)
-        )
+    if out is not None:
+        result = _arrays.as_out(out, "out", like, {} if like is x else {"logits": x})
     elif like is x:
-        _arrays.as_out(out, "out", x, {})
+        out = result = np.empty_like(x, dtype=_arrays.native(x.dtype))
     else:
-        _arrays.as_out(out, "out", like, {"logits": x})
+        out = result = np.empty(shape, dtype)
     if x.size == 0:
         return out
     if output == LOGSUMEXP:
-        flat = out.reshape(-1) if out.flags.c_contiguous else np.empty(math.prod(shape), dtype)
+        direct = result.flags.c_contiguous and result.flags.aligned
+        flat = result.reshape(-1) if direct else np.empty(math.prod(shape), dtype)
         _run(output, x, kind, k, flat, False, threads)
-        if not out.flags.c_contiguous:
-            out[...] = flat.reshape(shape)
+        if not direct:
+            result[...] = flat.reshape(shape)
     else:
-        _run(output, x, kind, k, out, out.nbytes > STREAMING_BYTES and out is not logits, threads)
+        streaming = result.nbytes > STREAMING_BYTES and out is not logits
+        _run(output, x, kind, k, result, streaming, threads)
     return out
 
 
@@ -256,13 +254,13 @@ def sigmoid(
     x, kind = _arrays.as_floats(logits, "logits")
     threads = _threads.threads_for(x.size, num_threads)
     if out is None:
-        out = np.empty(x.shape, dtype=x.dtype.newbyteorder("="))
+        out = result = np.empty(x.shape, dtype=_arrays.native(x.dtype))
     else:
-        _arrays.as_out(out, "out", x, {})
+        result = _arrays.as_out(out, "out", x, {})
     streaming = out.nbytes > STREAMING_BYTES and out is not logits
     options = _elementwise.Options(0.0, 0.0, 1.0, streaming, threads)
     elements = _elementwise.Elements(
-        _elementwise.SIGMOID, x, kind, None, None, 0, None, None, out, None, None
+        _elementwise.SIGMOID, x, kind, None, None, 0, None, None, result, None, None
     )
     if x.size:
         _elementwise.run(elements, options)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastce import _arrays, _elementwise, _reduction, _threads
-from fastce._arguments import as_number
+from fastce._arguments import as_axis, as_flag, as_number
 from fastce._arrays import Array
 from fastce._elementwise import Elements, Options
 
@@ -21,7 +21,7 @@ def _labels(labels: object, x: Array, name: str) -> tuple[Array, int]:
     y = _arrays.as_array(labels, "labels")
     if y.dtype == np.bool_:
         y = y.view(np.uint8)
-    native = y.dtype.newbyteorder("=")
+    native = _arrays.native(y.dtype)
     kind = _arrays.LABEL_KINDS.get(native, _arrays.LOGIT_KINDS.get(native))
     if kind is None and _arrays.is_bfloat16(y.dtype):
         kind = _arrays.BFLOAT16
@@ -34,24 +34,17 @@ def _labels(labels: object, x: Array, name: str) -> tuple[Array, int]:
     return y, kind
 
 
-def _item_axis(x: Array, axis: int | None) -> int | None:
+def _item_axis(x: Array, axis: int | None, name: str) -> int | None:
     if axis is None:
         return None
-    try:
-        k = axis.__index__()
-    except AttributeError:
-        raise TypeError(f"axis is {axis!r}, accepted is None or an integer") from None
-    if not -x.ndim <= k < x.ndim:
-        raise ValueError(f"axis is {k}, the input has {x.ndim} axes")
-    return k % x.ndim
+    return as_axis(axis, "axis", x.ndim, name)
 
 
 def _refuse(x: Array, labels: Array, name: str) -> None:
     """Name the first label, or probability, outside [0, 1]."""
-    for array, what, bad in (
-        (labels, "labels", ~((labels >= 0) & (labels <= 1))),
-        (x, name, (x < 0) | (x > 1)),
-    ):
+    with np.errstate(invalid="ignore"):  # comparisons of bfloat16 tell of NaN
+        bad_labels, bad_inputs = ~((labels >= 0) & (labels <= 1)), (x < 0) | (x > 1)
+    for array, what, bad in ((labels, "labels", bad_labels), (x, name, bad_inputs)):
         if what != "logits" and bad.any():
             at = tuple(int(k) for k in np.argwhere(bad)[0])
             place = f"[{', '.join(map(str, at))}]" if at else ""
@@ -70,7 +63,8 @@ def _pos_weight(value: object, x: Array) -> Array | None:
     if value is None:
         return None
     r = _arrays.as_array(value, "pos_weight")
-    return _arrays.as_weight(r, "pos_weight", (x.shape[-1],) if r.ndim else (), False).reshape(-1)
+    shape = x.shape[-1:] if r.ndim else ()  # no class axis, no weight for each class
+    return _arrays.as_weight(r, "pos_weight", shape, False).reshape(-1)
 
 
 def _loss(
@@ -81,9 +75,11 @@ def _loss(
 ) -> Any:  # fmt: skip
     """Both losses: check, choose, call."""
     x, kind = _arrays.as_floats(inputs, name)
-    k = _item_axis(x, axis)
+    k = _item_axis(x, axis, name)
     shape = x.shape if k is None else x.shape[:k] + x.shape[k + 1 :]
     _reduction.check(reduction, normalizer)
+    wants_grad = as_flag(return_grad, "return_grad")
+    wants_hess = as_flag(return_hess, "return_hess")
     y, label_kind = _labels(labels, x, name)
     ratio = _pos_weight(pos_weight, x)
     sw = None
@@ -94,9 +90,9 @@ def _loss(
     if grad_out is not None:
         others = {"labels": labels, "sample_weight": sample_weight, "pos_weight": pos_weight}
         grad = _arrays.as_out(grad_out, "grad_out", x, others)
-    elif return_grad or return_hess:
-        grad = np.empty(x.shape, dtype=x.dtype.newbyteorder("="))
-    hess = np.empty_like(grad) if return_hess and grad is not None else None
+    elif wants_grad or wants_hess:
+        grad = np.empty(x.shape, dtype=_arrays.native(x.dtype))
+    hess = np.empty_like(grad) if wants_hess and grad is not None else None
     losses = None
     if reduction == "none":
         losses = np.empty(shape, np.float64 if x.dtype.itemsize == 8 else np.float32)
@@ -122,8 +118,11 @@ def _loss(
         loss = losses
     elif reduction == "mean":
         loss = _reduction.mean(total, d)
-    with_grad = return_grad or grad_out is not None
-    return _reduction.result(loss, grad if with_grad else None, hess)
+    if grad_out is not None:
+        grad = grad_out
+    elif not wants_grad:
+        grad = None
+    return _reduction.result(loss, grad, hess)
 
 
 def sigmoid_cross_entropy(
@@ -196,7 +195,7 @@ def sigmoid_cross_entropy(
     smoothing = as_number(label_smoothing, "label_smoothing", 0, 1, "in [0, 1]")
     return _loss(
         _elementwise.LOGISTIC, "logits", logits, labels, pos_weight, sample_weight, smoothing, 0.0,
-        axis, reduction, normalizer, return_grad, grad_out, bool(return_hess), num_threads,
+        axis, reduction, normalizer, return_grad, grad_out, return_hess, num_threads,
     )  # fmt: skip
 
 

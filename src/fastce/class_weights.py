@@ -6,13 +6,14 @@ size. The weights themselves are a handful of numbers; they are float64 througho
 
 from __future__ import annotations
 
-import operator
+import math
 from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastce._arguments import LARGEST, as_flag, as_integer, as_number
 from fastce._arrays import as_array
 
 __all__ = ["class_counts", "class_weights"]
@@ -60,11 +61,13 @@ def class_counts(
     >>> class_counts(np.array([[0, 2, 2], [1, -100, 2]]), 4)
     array([1, 1, 3, 0])
     """
-    n_classes = operator.index(n_classes)
-    ignore_index = operator.index(ignore_index)
-    if n_classes < 1:
-        raise ValueError(f"n_classes is {n_classes}, accepted is 1 or more")
+    n_classes = as_integer(n_classes, "n_classes", "an integer >= 1")
+    ignore_index = as_integer(ignore_index, "ignore_index", "an integer")
+    if not 1 <= n_classes < 2**60:
+        raise ValueError(f"n_classes is {n_classes}, accepted is an integer >= 1 (below 2**60)")
     array = as_array(labels, "labels")
+    if array.size == 0 and isinstance(labels, (list, tuple)):
+        array = array.astype(np.int64)
     if array.dtype.kind not in "iu":
         raise TypeError(f"labels has dtype {array.dtype}, accepted are integers")
 
@@ -168,14 +171,14 @@ def class_weights(
     >>> class_weights([10, 30, 0], "balanced", zero_weight=0)
     array([2.        , 0.66666667, 0.        ])
     """
-    if method not in get_args(Method):
+    if not isinstance(method, str) or method not in get_args(Method):
         raise ValueError(
             f"method is {method!r}, accepted are {', '.join(map(repr, get_args(Method)))}"
         )
-    if not 0 <= beta < 1:
-        raise ValueError(f"beta is {beta}, accepted is 0 <= beta < 1")
-    if zero_weight is not None and not 0 <= zero_weight < np.inf:
-        raise ValueError(f"zero_weight is {zero_weight}, accepted are finite numbers >= 0")
+    normalize = as_flag(normalize, "normalize")
+    beta = as_number(beta, "beta", 0, math.nextafter(1, 0), "in [0, 1)")
+    if zero_weight is not None:
+        zero_weight = as_number(zero_weight, "zero_weight", 0, LARGEST, ">= 0 and finite")
     checked = _checked_counts(counts)
     occurs = checked > 0
     if zero_weight is None and not occurs.all():
@@ -184,7 +187,14 @@ def class_weights(
             "give its weight as zero_weight"
         )
     weights = np.full(checked.shape, zero_weight or 0.0, dtype=np.float64)
-    weights[occurs] = _weigh(checked[occurs], method, normalize, beta)
+    with np.errstate(all="ignore"):  # what does not fit a float64 is refused below
+        weights[occurs] = _weigh(checked[occurs], method, normalize, beta)
+    if not np.isfinite(weights).all():
+        bad = int(np.isfinite(weights).argmin())
+        raise ValueError(
+            f"counts[{bad}] is {checked[bad]}, accepted are counts close enough to each other "
+            f"for a finite weight (the largest is {checked.max()})"
+        )
     return weights
 
 
@@ -195,11 +205,13 @@ def _checked_counts(counts: ArrayLike) -> NDArray[np.float64]:
         raise TypeError(f"counts has dtype {array.dtype}, accepted are real numbers")
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"counts has shape {array.shape}, accepted is (C,) with C >= 1")
-    good = (array >= 0) & np.isfinite(array)
+    with np.errstate(over="ignore"):  # a long double past float64 is refused below
+        checked = array.astype(np.float64)
+    good = (checked >= 0) & np.isfinite(checked)
     if not good.all():
         bad = int(good.argmin())
         raise ValueError(f"counts[{bad}] is {array[bad]}, accepted are finite numbers >= 0")
-    return array.astype(np.float64)
+    return checked
 
 
 def _weigh(
@@ -209,6 +221,9 @@ def _weigh(
     if counts.size < 2:
         return np.ones_like(counts)
     total = counts.sum()
+    if not np.isfinite(total) and method != "effective":  # where ratios alone count
+        counts = np.ldexp(counts, -64)
+        total = counts.sum()
     weights: NDArray[np.float64]
     if method == "log":
         # log1p keeps the digits of ln r where one class is nearly everything and r nearly 1.

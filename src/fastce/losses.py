@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastce import _arrays, _reduction, _softmax, _threads
-from fastce._arguments import as_label, as_number
+from fastce._arguments import LARGEST, as_flag, as_label, as_number
 from fastce._arrays import Array
 
 Loss = float | Array
@@ -25,24 +25,27 @@ def _probabilities(y: Array, x: Array, kind: int, axis: int) -> tuple[Array, int
             f"labels of dtype {y.dtype} are probabilities and need the shape of the logits: "
             f"labels have {y.shape}, logits {x.shape}"
         )
-    if y.size and not (y.min() >= 0 and y.max() < np.inf):  # NaN is neither
-        at = tuple(int(k) for k in np.argwhere(~(np.isfinite(y) & (y >= 0)))[0])
-        raise ValueError(
-            f"labels[{', '.join(map(str, at))}] is {y[at]}, accepted are finite numbers >= 0"
-        )
+    with np.errstate(invalid="ignore"):  # bfloat16 tells of every NaN
+        if y.size and not (y.min() >= 0 and y.max() < np.inf):  # NaN is neither
+            at = tuple(int(k) for k in np.argwhere(~(np.isfinite(y) & (y >= 0)))[0])
+            raise ValueError(
+                f"labels[{', '.join(map(str, at))}] is {y[at]}, accepted are finite numbers >= 0"
+            )
     return y, kind
 
 
-def _labels(labels: object, x: Array, axis: int) -> tuple[Array, int]:
+def _labels(labels: object, x: Array, axis: int, ignore_index: int) -> tuple[Array, int]:
     y = _arrays.as_array(labels, "labels")
     rows = x.shape[:axis] + x.shape[axis + 1 :]
     known = _arrays.LABEL_KINDS.get(y.dtype)
-    if known is not None and y.shape == rows:  # nothing to convert: small calls count nanoseconds
-        return y, known
-    floating = y.dtype.kind == "f" or _arrays.is_bfloat16(y.dtype)
-    if floating and (y.size or isinstance(labels, np.ndarray)):
-        return _probabilities(y, x, _arrays.logit_kind(y, "labels"), axis)
-    return _arrays.as_labels(labels if y.size == 0 else y, rows, axis)
+    if known is None or y.shape != rows:  # else nothing to convert: small calls count nanoseconds
+        floating = y.dtype.kind == "f" or _arrays.is_bfloat16(y.dtype)
+        if floating and (y.size or not isinstance(labels, (list, tuple))):
+            return _probabilities(y, x, _arrays.logit_kind(y, "labels"), axis)
+        y, known = _arrays.as_labels(labels if y.size == 0 else y, rows, axis)
+    if y.dtype == np.uint64 and y.size and y.max() >= 2**63:  # kernels would read it as negative
+        _refuse_label(y, 0, x.shape[axis], axis, ignore_index)
+    return y, known
 
 
 def _refuse_label(y: Array, near: int, classes: int, axis: int, ignore_index: int) -> None:
@@ -177,8 +180,11 @@ def softmax_cross_entropy(
     classes = x.shape[k]
     _reduction.check(reduction, normalizer)
     smoothing = as_number(label_smoothing, "label_smoothing", 0, 1, "in [0, 1]")
-    z = as_number(z_loss, "z_loss", 0, math.nextafter(math.inf, 0), ">= 0")
-    y, label_kind = _labels(labels, x, k)
+    z = as_number(z_loss, "z_loss", 0, LARGEST, ">= 0 and finite")
+    wants_grad = as_flag(return_grad, "return_grad")
+    wants_hess = as_flag(return_hess, "return_hess")
+    ignored = as_label(ignore_index, "ignore_index")
+    y, label_kind = _labels(labels, x, k, ignored)
     cw = (
         None
         if class_weight is None
@@ -198,9 +204,9 @@ def softmax_cross_entropy(
             "sample_weight": sample_weight,
         }
         grad = _arrays.as_out(grad_out, "grad_out", x, inputs)
-    elif return_grad or return_hess:
+    elif wants_grad or wants_hess:
         grad = np.empty_like(x, dtype=x.dtype.newbyteorder("="), subok=False)
-    hess = np.empty_like(grad) if return_hess and grad is not None else None
+    hess = np.empty_like(grad) if wants_hess and grad is not None else None
     losses = None
     if reduction == "none":
         losses = np.empty(
@@ -210,7 +216,7 @@ def softmax_cross_entropy(
         x, kind, k, y, label_kind, sw, grad, hess, None if losses is None else losses.ravel()
     )
     options = _softmax.Options(
-        cw, smoothing, z, as_label(ignore_index, "ignore_index"), 1.0,
+        cw, smoothing, z, ignored, 1.0,
         grad is not None and grad.nbytes > STREAMING_BYTES and grad_out is not logits, threads,
     )  # fmt: skip
     if grad is not None and (
@@ -240,5 +246,8 @@ def softmax_cross_entropy(
         loss = _reduction.mean(
             tally.loss, _reduction.denominator(normalizer, math.prod(shape), tally)
         )
-    with_grad = return_grad or grad_out is not None
-    return _reduction.result(loss, grad if with_grad else None, hess)
+    if grad_out is not None:
+        grad = grad_out
+    elif not wants_grad:
+        grad = None
+    return _reduction.result(loss, grad, hess)

@@ -2,25 +2,76 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+LOGITS = "float32, float64, float16 or bfloat16"
 
 
 def as_tensor(name: str, value: ArrayLike | None, dtype: DTypeLike | None = None) -> NDArray[Any]:
     """Convert an argument: arrays keep their dtype, Python floats become float32."""
     if value is None:
         raise ValueError(f"{name} is None, but must be given")
-    array = np.asarray(value, dtype=dtype)
-    if dtype is None and array.dtype == np.float64 and isinstance(value, float | list | tuple):
-        return array.astype(np.float32)
-    return array
+    array = _read(name, value)
+    if dtype is None:
+        listed = array.dtype == np.float64 and isinstance(value, float | list | tuple)
+        return array.astype(np.float32) if listed else array
+    if not _is_real(array.dtype):
+        raise TypeError(f"{name} has dtype {array.dtype}, accepted are real numbers")
+    with np.errstate(over="ignore", invalid="ignore"):  # past the dtype is infinite, as there
+        return array.astype(dtype, copy=False)
+
+
+def _read(name: str, value: Any) -> NDArray[Any]:
+    """Return what NumPy makes of a value; the mask of a masked array would be forgotten."""
+    parts = value if isinstance(value, list | tuple) else (value,)
+    masked = any(isinstance(part, np.ma.MaskedArray) for part in parts)
+    try:
+        device_only = hasattr(value, "__dlpack__") and not hasattr(value, "__array__")
+        array = value if masked else np.from_dlpack(value) if device_only else np.asanyarray(value)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever the object itself raises
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(
+            f"{name} is {type(value).__name__} that NumPy cannot read, accepted are arrays "
+            f"and sequences of equal lengths: {error}"
+        ) from error
+    if masked or isinstance(array, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} is a masked array, whose mask would be forgotten: accepted are its filled() "
+            "values, with the mask as weights"
+        )
+    return np.asarray(array)
+
+
+def _is_real(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in "biuf" or dtype.name == "bfloat16"
 
 
 def working_dtype(logits: NDArray[Any]) -> np.dtype[Any]:
     """Return the dtype of the arithmetic: that of the logits, but at least float32."""
+    floating = logits.dtype.kind == "f" and logits.dtype.itemsize <= 8
+    if not floating and logits.dtype.name != "bfloat16":
+        raise TypeError(f"logits has dtype {logits.dtype}, accepted are {LOGITS}")
     return np.result_type(logits.dtype, np.float32)
+
+
+def as_number(name: str, value: object, low: float, high: float, accepted: str) -> float:
+    """Return a real number within bounds."""
+    if not isinstance(value, Real) or isinstance(value, bool | np.timedelta64):
+        raise TypeError(f"{name} is {value!r}, accepted is a number {accepted}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not low <= number <= high:
+        raise ValueError(f"{name} is {value!r}, accepted is a number {accepted}")
+    return number
 
 
 def times(factor: NDArray[Any], term: NDArray[Any]) -> NDArray[Any]:

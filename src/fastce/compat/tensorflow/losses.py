@@ -9,13 +9,14 @@ to theirs; they may be negative. A weight of 0 removes its loss, whatever that l
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastce.compat.tensorflow import nn
-from fastce.compat.tensorflow._tensors import as_tensor, times, working_dtype
+from fastce.compat.tensorflow._tensors import as_number, as_tensor, times, working_dtype
 
 __all__ = [
     "Reduction",
@@ -65,7 +66,7 @@ class Reduction:
     @classmethod
     def validate(cls, key: str) -> None:
         """Raise a ValueError if `key` is no reduction."""
-        if key not in cls.all():
+        if not isinstance(key, str) or key not in cls.all():
             raise ValueError(
                 f"reduction is {key!r}, accepted are {', '.join(map(repr, cls.all()[:-1]))}"
             )
@@ -294,16 +295,17 @@ def log_loss(
         raise ValueError(f"labels has shape {z.shape}, but predictions have {p.shape}")
     # An epsilon inside the logarithm is no clipping: fastce.binary_cross_entropy cannot say it.
     # In float64, 1 - p keeps the digits that decide the loss of a p next to 1.
-    with np.errstate(divide="ignore", invalid="ignore"):
+    epsilon = as_number("epsilon", epsilon, -math.inf, math.inf, "that is not NaN")
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         losses = -times(z, np.log(p + epsilon)) - times(1 - z, np.log(1 - p + epsilon))
     return _reduced(losses, weights, reduction)
 
 
 def _smoothed(labels: NDArray[Any], smoothing: float, share: float) -> NDArray[Any]:
     """Labels moved by the fraction `smoothing` towards `share`."""
-    if not 0 <= smoothing <= 1:
-        raise ValueError(f"label_smoothing is {smoothing}, accepted is 0 <= label_smoothing <= 1")
-    return labels * (1 - smoothing) + smoothing * share if smoothing else labels
+    smoothing = as_number("label_smoothing", smoothing, 0, 1, "in [0, 1]")
+    with np.errstate(over="ignore", invalid="ignore"):
+        return labels * (1 - smoothing) + smoothing * share if smoothing else labels
 
 
 def _reduced(losses: NDArray[Any], weights: ArrayLike, reduction: str) -> Loss:
@@ -319,7 +321,7 @@ def _reduced(losses: NDArray[Any], weights: ArrayLike, reduction: str) -> Loss:
             f"{losses.shape}, as many dimensions, each of them 1 or the same"
         )
     w = np.broadcast_to(w, losses.shape)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         weighted = times(w, losses.astype(np.float32))
         if reduction == Reduction.NONE:
             return weighted

@@ -67,7 +67,7 @@ def softmax_cross_entropy_with_logits(
     x = as_tensor("logits", logits)
     q = as_tensor("labels", labels, working_dtype(x))
     loss = fastce.softmax_cross_entropy(x, q, axis=axis if dim is None else dim, reduction="none")
-    return np.asarray(loss, dtype=x.dtype)
+    return np.asarray(loss, dtype=x.dtype.newbyteorder("="))
 
 
 def sparse_softmax_cross_entropy_with_logits(
@@ -106,9 +106,9 @@ def sparse_softmax_cross_entropy_with_logits(
     x = as_tensor("logits", logits)
     y = as_tensor("labels", labels)
     # No label may be ignored, so ignore a value that is absent: -100 then meets the range check.
-    absent = -101 if -100 in y else -100
+    absent = -101 if y.dtype.kind == "i" and -100 in y else -100
     loss = fastce.softmax_cross_entropy(x, y, ignore_index=absent, reduction="none")
-    return np.asarray(loss, dtype=x.dtype)
+    return np.asarray(loss, dtype=x.dtype.newbyteorder("="))
 
 
 def sigmoid_cross_entropy_with_logits(
@@ -205,6 +205,12 @@ def weighted_cross_entropy_with_logits(
     q = as_tensor("pos_weight", pos_weight, dtype)
     if z.shape != x.shape:
         raise ValueError(f"labels has shape {z.shape}, but logits have {x.shape}")
+    try:
+        np.broadcast_shapes(q.shape, x.shape)
+    except ValueError:
+        raise ValueError(
+            f"pos_weight has shape {q.shape}, which does not broadcast with logits of {x.shape}"
+        ) from None
 
     ordinary = q.ndim == 0 and 0 <= q < np.inf and (z.size == 0 or (z.min() >= 0 and z.max() <= 1))
     if ordinary:
@@ -213,7 +219,7 @@ def weighted_cross_entropy_with_logits(
         # TensorFlow takes any label and any weight. The loss is linear in both, so the losses
         # of the labels 0 and 1, which never cancel, give it.
         loss = times(1 - z, _sigmoid_loss(x, False)) + times(q * z, _sigmoid_loss(x, True))
-    return np.asarray(loss, dtype=x.dtype)
+    return np.asarray(loss, dtype=x.dtype.newbyteorder("="))
 
 
 def _sigmoid_loss(x: NDArray[Any], label: ArrayLike, pos_weight: float = 1.0) -> NDArray[Any]:
