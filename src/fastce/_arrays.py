@@ -8,6 +8,7 @@ the two as they stand; the others are copied block by block (`_blocks.py`), neve
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -43,7 +44,7 @@ def as_array(value: object, name: str) -> Array:
     if type(value) is np.ndarray:
         return value
     parts = value if isinstance(value, (list, tuple)) else (value,)
-    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
+    if any(is_masked(part) for part in parts):
         raise _masked(name)
     try:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
@@ -57,9 +58,14 @@ def as_array(value: object, name: str) -> Array:
             f"{name} is {type(value).__name__} that NumPy cannot read, accepted are arrays "
             f"and sequences of equal lengths: {error}"
         ) from error
-    if isinstance(array, np.ma.MaskedArray):
+    if is_masked(array):
         raise _masked(name)
     return np.asarray(array)
+
+
+def is_masked(value: object) -> bool:
+    """Whether this is a masked array; their module, if nobody has asked for one, is not loaded."""
+    return "numpy.ma" in sys.modules and isinstance(value, np.ma.MaskedArray)
 
 
 def _masked(name: str) -> TypeError:
@@ -270,7 +276,7 @@ def same_memory(a: Array, b: Array) -> bool:
 
 def as_out(out: object, name: str, like: Array, inputs: dict[str, object]) -> Array:
     """Check an output: writeable, of the shape and dtype of `like`, over no input but `like`."""
-    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+    if not isinstance(out, np.ndarray) or is_masked(out):
         raise TypeError(f"{name} is {type(out).__name__}, accepted is a numpy.ndarray")
     dtype = native(like.dtype)
     if out.shape != like.shape or out.dtype != dtype or not out.dtype.isnative:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from numbers import Real
 from typing import Any
 
@@ -29,7 +30,7 @@ def as_tensor(name: str, value: ArrayLike | None, dtype: DTypeLike | None = None
 def _read(name: str, value: Any) -> NDArray[Any]:
     """Return what NumPy makes of a value; the mask of a masked array would be forgotten."""
     parts = value if isinstance(value, list | tuple) else (value,)
-    masked = any(isinstance(part, np.ma.MaskedArray) for part in parts)
+    masked = any(_is_masked(part) for part in parts)
     try:
         device_only = hasattr(value, "__dlpack__") and not hasattr(value, "__array__")
         array = value if masked else np.from_dlpack(value) if device_only else np.asanyarray(value)
@@ -41,12 +42,16 @@ def _read(name: str, value: Any) -> NDArray[Any]:
             f"{name} is {type(value).__name__} that NumPy cannot read, accepted are arrays "
             f"and sequences of equal lengths: {error}"
         ) from error
-    if masked or isinstance(array, np.ma.MaskedArray):
+    if masked or _is_masked(array):
         raise TypeError(
             f"{name} is a masked array, whose mask would be forgotten: accepted are its filled() "
             "values, with the mask as weights"
         )
     return np.asarray(array)
+
+
+def _is_masked(value: object) -> bool:
+    return "numpy.ma" in sys.modules and isinstance(value, np.ma.MaskedArray)
 
 
 def _is_real(dtype: np.dtype[Any]) -> bool:
