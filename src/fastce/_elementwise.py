@@ -9,7 +9,7 @@ import numpy as np
 
 from fastce import _kernels
 from fastce._arrays import Array, is_native, raw
-from fastce._blocks import Index, native_rows, row_blocks
+from fastce._blocks import BLOCK_ELEMENTS, Index, native_rows, row_blocks
 
 LOGISTIC, BINARY, SIGMOID = 0, 1, 2
 RUN = 1024  # elements that the kernel takes at a time (elementwise.pxd)
@@ -71,20 +71,19 @@ def _call(
 
 
 def _block(
-    e: Elements, index: Index, first: int
+    e: Elements, index: Index, columns: slice, first: int
 ) -> tuple[Elements, Array | None, tuple[int, int, int]]:
     """Return one block as contiguous copies, its pos_weight, and its shape for the kernel."""
-    axis = -1 if e.axis is None else e.axis
 
     def part(array: Array) -> Array:
-        moved = np.moveaxis(array, axis, -1)
+        moved = _moved(e, array)[..., columns]
         return native_rows(moved, index, moved.shape[-1])
 
     x = part(e.x)
     items = x.size if e.axis is None else len(x)
     span = slice(first, first + items)
     pos_weight = e.pos_weight
-    if pos_weight is not None and axis not in (-1, e.x.ndim - 1):
+    if pos_weight is not None and pos_weight.size > 1:
         pos_weight = part(np.broadcast_to(pos_weight, e.x.shape)).ravel()
     block = e._replace(
         x=x,
@@ -92,9 +91,42 @@ def _block(
         sample_weight=None if e.sample_weight is None else e.sample_weight[span],
         grad=None if e.grad is None else np.empty_like(x),
         hess=None if e.hess is None else np.empty_like(x),
-        losses=None if e.losses is None else e.losses[span],
+        losses=None if e.losses is None else np.empty_like(e.losses[span]),
     )
     return block, pos_weight, (1, 1, x.size) if e.axis is None else (len(x), x.shape[1], 1)
+
+
+def _moved(e: Elements, array: Array) -> Array:
+    """Return the array with its axis of items last; long rows of items are as good as columns."""
+    if e.axis is not None:
+        return np.moveaxis(array, e.axis, -1)
+    return array[..., None] if e.x.shape[-1] > BLOCK_ELEMENTS else array
+
+
+def _run_blocks(e: Elements, o: Options, check: bool) -> tuple[float, bool]:
+    """Copy, compute and put back one block after another; items too long for one are in parts."""
+    *rows, width = _moved(e, e.x).shape
+    sums, good, first = [], True, 0
+    for index in row_blocks(tuple(rows), min(width, BLOCK_ELEMENTS)):
+        losses: Array | float = 0.0
+        for begin in range(0, width, BLOCK_ELEMENTS):
+            columns = slice(begin, begin + BLOCK_ELEMENTS)
+            block, pos_weight, shape = _block(e, index, columns, first)
+            loss, bad = _call(block, shape, pos_weight, o._replace(streaming=False), check)
+            sums.append(loss)
+            good = good and bad < 0
+            if block.losses is not None:
+                losses = losses + block.losses.astype(np.float64)
+            for output, made in ((e.grad, block.grad), (e.hess, block.hess)):
+                if output is not None and made is not None and not check:
+                    target = _moved(e, output)[..., columns]
+                    target[index] = made.reshape(target[index].shape)
+        items = shape[0] * shape[2]
+        if e.losses is not None and not check:
+            with np.errstate(over="ignore"):
+                e.losses[first : first + items] = losses
+        first += items
+    return (math.fsum(sums) if all(map(math.isfinite, sums)) else sum(sums)), good
 
 
 def run(e: Elements, o: Options, *, check: bool = False) -> tuple[float, bool]:
@@ -109,20 +141,4 @@ def run(e: Elements, o: Options, *, check: bool = False) -> tuple[float, bool]:
     if _contiguous(e.x) and _contiguous(e.labels) and _contiguous(e.grad) and _contiguous(e.hess):
         loss, bad = _call(e, _split(e.x.shape, e.axis), e.pos_weight, o, check)
         return loss, bad < 0
-    axis = -1 if e.axis is None else e.axis
-    moved = np.moveaxis(e.x, axis, -1)
-    outputs = {
-        name: np.moveaxis(array, axis, -1)
-        for name, array in (("grad", e.grad), ("hess", e.hess))
-        if array is not None and not check
-    }
-    losses, good, first = [], True, 0
-    for index in row_blocks(moved.shape[:-1], moved.shape[-1]):
-        block, pos_weight, shape = _block(e, index, first)
-        loss, bad = _call(block, shape, pos_weight, o._replace(streaming=False), check)
-        losses.append(loss)
-        good = good and bad < 0
-        for name, output in outputs.items():
-            output[index] = getattr(block, name).reshape(output[index].shape)
-        first += shape[0] * shape[2]
-    return (math.fsum(losses) if all(map(math.isfinite, losses)) else sum(losses)), good
+    return _run_blocks(e, o, check)

@@ -292,22 +292,23 @@ cdef inline void columns_as_items(
 ) noexcept nogil:
     """Items lie side by side, the elements of each a stride apart."""
     cdef double[RUN] sums
+    cdef double[RUN] lost
     cdef Py_ssize_t item = begin, k, n, j, outer, inner
     while item < end:
         outer, inner = item // p.inner, item % p.inner
         n = min(RUN, p.inner - inner, end - item)
         fill_weights(p, s, item, n, 1, like)
         for j in range(n):
-            sums[j] = 0
+            sums[j] = lost[j] = 0
         for k in range(p.summed):
             one_run(p, s, (outer * p.summed + k) * p.inner + inner, n, w, count, like)
             add_run(p, s, n, count, like)
             if p.losses != NULL:
                 for j in range(n):
-                    sums[j] += lane(<const vec[real]*> s.losses, j)
+                    add_exactly(&sums[j], &lost[j], lane(<const vec[real]*> s.losses, j))
         if p.losses != NULL:
             for j in range(n):
-                write_item(p, item + j, sums[j], like)
+                write_item(p, item + j, sums[j] + lost[j], like)
         item += n
 
 
