@@ -92,7 +92,7 @@ def softmax_cross_entropy(
         loss = loss.sum(axis=1, keepdims=True) + z * rows.lse**2
         gradient = rows.p * (pull - targets) + targets * rows.p_minus_one + slope * rows.p
         loss, gradient = (np.where(s == 0, 0, s * v) for v in (loss, gradient))
-        scale = s * (pull + np.abs(slope))
+        scale = s * (pull + 2 * z * np.maximum(1, np.abs(rows.lse)))  # lse is right to 1e-7 of 1
     loss, scale = loss[:, 0], np.where(np.isfinite(scale), scale, 0)
 
     plain = np.asarray(labels).dtype.kind != "f" and label_smoothing == 0 and z_loss == 0
