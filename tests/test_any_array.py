@@ -45,7 +45,7 @@ RUN: Counter[str] = Counter()
 
 def cases(name: str) -> Any:
     """Run as many cases of a function as its part of them all is."""
-    number = -(-max(ASKED, 500) * PARTS[name] // 100)
+    number = -(-max(ASKED, 300) * PARTS[name] // 100)
     return settings(
         max_examples=number,
         derandomize=not ASKED,

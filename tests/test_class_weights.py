@@ -166,6 +166,11 @@ def test_log_keeps_its_digits_when_one_class_is_nearly_everything() -> None:
     assert second == 1
 
 
+def test_log_keeps_its_digits_however_small_the_others_are() -> None:
+    first = class_weights([1e20, 3.0, 1e7], normalize=True)[0]
+    assert first == pytest.approx(1.0000003e-13 / np.log(1e20 / 3), rel=1e-14)
+
+
 def test_balanced_is_that_of_scikit_learn() -> None:
     labels = np.repeat([0, 1, 2, 3], [7, 1, 120, 30])
     expected = compute_class_weight("balanced", classes=np.arange(4), y=labels)

@@ -227,7 +227,9 @@ def _weigh(
     weights: NDArray[np.float64]
     if method == "log":
         # log1p keeps the digits of ln r where one class is nearly everything and r nearly 1.
-        weights = np.log1p((total - counts) / counts)
+        others, largest = total - counts, counts.argmax()
+        others[largest] = np.delete(counts, largest).sum()  # what the difference would lose
+        weights = np.log1p(others / counts)
         if not normalize:
             return np.maximum(weights, 1.0)
     elif method == "balanced":
