@@ -19,7 +19,7 @@ SOURCES = [
 
 # The floors of the package: a module imports from lower floors alone.
 FLOORS = (
-    {"_kernels", "_version", "_arguments"},
+    {"_kernels", "_version", "_arguments", "_cgroup"},
     {"_arrays", "_reduction", "_threads"},
     {"_blocks"},
     {"_softmax", "_elementwise"},

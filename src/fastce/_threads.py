@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from functools import lru_cache
-from pathlib import Path
 
-from fastce import _kernels
+from fastce import _cgroup, _kernels
 from fastce._arguments import as_integer
 
 # Elements for which one more thread pays: waking it costs a few microseconds.
@@ -27,32 +27,25 @@ if hasattr(os, "register_at_fork"):
 
 @lru_cache(maxsize=1)
 def _quota() -> float:
-    """Return the processors that the control group allows, infinity where there is no limit."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()[:2]
-        return float("inf") if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        pass
-    try:
-        folder = Path("/sys/fs/cgroup/cpu")
-        quota_us = int((folder / "cpu.cfs_quota_us").read_text())
-        return (
-            quota_us / int((folder / "cpu.cfs_period_us").read_text())
-            if quota_us > 0
-            else float("inf")
-        )
-    except (OSError, ValueError):
-        return float("inf")
+    """Return the processors that control groups allow; read once, for files are slow."""
+    return _cgroup.quota()
+
+
+def _processors() -> int:
+    """Return how many processors the system lets this process use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def max_threads() -> int:
     """Return the most threads a call takes: OpenMP's limit, affinity and quota; 1 after a fork."""
     if _forked:
         return 1
-    processors = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    return max(1, int(min(_kernels.active.max_threads(), processors, -(-_quota() // 1))))
+    processors, limit = _processors(), _quota()
+    if limit < processors:
+        processors = math.ceil(limit)
+    return max(1, min(_kernels.active.max_threads(), processors))
 
 
 def threads_for(elements: int, num_threads: int | None) -> int:
