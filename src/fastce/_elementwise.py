@@ -10,6 +10,7 @@ import numpy as np
 from fastce import _kernels
 from fastce._arrays import Array, is_native, raw
 from fastce._blocks import BLOCK_ELEMENTS, Index, native_rows, row_blocks
+from fastce._reduction import exact_sum
 
 LOGISTIC, BINARY, SIGMOID = 0, 1, 2
 RUN = 1024  # elements that the kernel takes at a time (elementwise.pxd)
@@ -126,7 +127,7 @@ def _run_blocks(e: Elements, o: Options, check: bool) -> tuple[float, bool]:
             with np.errstate(over="ignore"):
                 e.losses[first : first + items] = losses
         first += items
-    return (math.fsum(sums) if all(map(math.isfinite, sums)) else sum(sums)), good
+    return exact_sum(sums), good
 
 
 def run(e: Elements, o: Options, *, check: bool = False) -> tuple[float, bool]:

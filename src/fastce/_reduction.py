@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from fastce._arguments import LARGEST, as_number
+
+Array = npt.NDArray[np.float64]
+LANES = 8192  # sums that are kept side by side
 
 REDUCTIONS = ("none", "sum", "mean")
 NORMALIZERS = ("weight", "valid", "all", "nonzero")
@@ -31,6 +38,34 @@ class Tally(NamedTuple):
             self.nonzero + other.nonzero,
             bad,
         )
+
+
+def exact_sum(values: Array | Sequence[float]) -> float:
+    """Return the sum of float64 numbers to about twice their precision; inf where it overflows."""
+    if isinstance(values, np.ndarray) and values.size > LANES:
+        values = _two_sums(values)
+    try:
+        return math.fsum(values)
+    except OverflowError:  # fsum refuses, whatever it could do with an intermediate infinity
+        return float(sum(map(float, values)))
+
+
+def _two_sums(values: Array) -> Array:
+    """Return some numbers whose sum is that of many more: sums, and what rounding took from them.
+
+    fsum takes 40 ns a number, these a few (D. E. Knuth's two-sum).
+    """
+    total, lost = np.zeros(LANES), np.zeros(LANES)
+    whole = values.size // LANES * LANES
+    with np.errstate(all="ignore"):
+        for i in range(0, whole, LANES):
+            x = values[i : i + LANES]
+            new = total + x
+            back = new - total
+            lost += (total - (new - back)) + (x - back)
+            total = new
+        lost[~np.isfinite(lost)] = 0  # of sums that are not finite
+    return np.concatenate((total, lost, values[whole:]))
 
 
 def check(reduction: str, normalizer: str | float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from fastce import _kernels
 from fastce._arrays import BFLOAT16, Array, Walk, label_stride, raw, same_walk, walk
 from fastce._blocks import native_rows, row_blocks
-from fastce._reduction import Tally
+from fastce._reduction import Tally, exact_sum
 
 
 class Options(NamedTuple):
@@ -47,10 +46,11 @@ def _call(
     rows: Rows, w: Walk, labels: tuple[Array, int, int], grad: Walk | None, o: Options
 ) -> Tally:
     y, step, class_step = labels
-    weight_sum = float(w.classes) if o.class_weight is None else math.fsum(o.class_weight)
-    smoothing = None
+    weight_sum, smoothing = float(w.classes), None
     if o.class_weight is not None and o.label_smoothing:
-        smoothing = o.class_weight * (o.label_smoothing / w.classes)
+        weight_sum = exact_sum(o.class_weight)
+        with np.errstate(under="ignore"):
+            smoothing = o.class_weight * (o.label_smoothing / w.classes)
     half = rows.kind == BFLOAT16
     return Tally._make(
         _kernels.active.softmax_cross_entropy(
@@ -125,7 +125,7 @@ def count(rows: Rows, classes: int, options: Options) -> Tally:
         n = rows.labels.size // classes
         if weight is None:
             return Tally(0.0, float(n), n, n)
-        return Tally(0.0, float(weight.sum()), n, int(np.count_nonzero(weight)))
+        return Tally(0.0, exact_sum(weight), n, int(np.count_nonzero(weight)))
     y, step = label_stride(rows.labels)
     return Tally(
         *_kernels.active.count_labels(

@@ -55,7 +55,7 @@ def _tally(items: int, sample_weight: Array | None) -> _reduction.Tally:
     if sample_weight is None:
         return _reduction.Tally(0.0, float(items), items, items)
     return _reduction.Tally(
-        0.0, math.fsum(sample_weight), items, int(np.count_nonzero(sample_weight))
+        0.0, _reduction.exact_sum(sample_weight), items, int(np.count_nonzero(sample_weight))
     )
 
 
