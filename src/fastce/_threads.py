@@ -15,6 +15,11 @@ ELEMENTS_PER_THREAD = 8192
 _forked = False
 
 
+def _before_fork() -> None:
+    """End the threads that a child would wait for when the thread that it forked from ends."""
+    _kernels.active.release_threads()
+
+
 def _after_fork() -> None:
     """Remember that this is a forked child: GNU OpenMP hangs there if its parent used threads."""
     global _forked
@@ -22,7 +27,7 @@ def _after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
 
 
 @lru_cache(maxsize=1)

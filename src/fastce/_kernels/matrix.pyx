@@ -8,7 +8,7 @@ same bits for every number of threads.
 
 from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from cython.parallel cimport prange, threadid
-from libc.stdint cimport int64_t, uintptr_t
+from libc.stdint cimport int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
@@ -18,29 +18,19 @@ from .problem cimport BATCH, LOGSUMEXP, Batch, Output, Problem, Tally, add_exact
 from .row cimport kept_rows, rows_of_block
 from .tile cimport SHORT, tile_bytes, tiles_of_block
 from .vector cimport (
-    BF16, F16, F32, F64, bfloat16, float16, copy_bytes, lanes_of, real,
-    spread_pattern, sweep_bytes, vec, write_through, writer,
+    BF16, F16, F32, F64, bfloat16, float16, copy_bytes, end_threads, give_back, kOpenMP, lanes_of,
+    most_threads, plain_arithmetic, real, spread_pattern, sweep_bytes, vec, write_through, writer,
 )
 
 cdef extern from *:
     """
-    #ifdef _OPENMP
-    #include <omp.h>
-    static const int kOpenMP = _OPENMP;
-    static int most_threads() { return omp_get_max_threads(); }
-    #else
-    static const int kOpenMP = 0;
-    static int most_threads() { return 1; }
-    #endif
     #if defined(__clang__)
     static const char* const kCompiler = "clang " __clang_version__;
     #else
     static const char* const kCompiler = "gcc " __VERSION__;
     #endif
     """
-    const int kOpenMP
     const char* const kCompiler
-    int most_threads()
 
 cdef enum:
     BLOCK_ELEMENTS = 131072  # logits of a block: large enough that handing it out costs nothing
@@ -64,6 +54,11 @@ def openmp():
 def max_threads():
     """The threads that OpenMP would take: OMP_NUM_THREADS, or what threadpoolctl says."""
     return most_threads()
+
+
+def release_threads():
+    """Ends the threads that OpenMP keeps for the calling thread, before a fork; calls start new ones."""
+    end_threads()
 
 
 def compiler():
@@ -96,6 +91,7 @@ cdef tuple report(const Problem* p, const Tally* tallies, Py_ssize_t blocks):
     """The sum of all blocks, in their order."""
     cdef Tally total
     cdef Py_ssize_t i
+    cdef uint64_t caller = plain_arithmetic()
     memset(&total, 0, sizeof(total))
     total.bad_row = -1
     for i in range(blocks):
@@ -109,20 +105,22 @@ cdef tuple report(const Problem* p, const Tally* tallies, Py_ssize_t blocks):
             total.bad_row = tallies[i].bad_row
     if p.class_weight == NULL and p.sample_weight == NULL:
         total.weight, total.nonzero = total.valid, total.valid
-    return (
-        total.loss + total.loss_lost, total.weight + total.weight_lost,
-        total.valid, total.nonzero, total.bad_row,
-    )
+    total.loss += total.loss_lost
+    total.weight += total.weight_lost
+    give_back(caller)
+    return total.loss, total.weight, total.valid, total.nonzero, total.bad_row
 
 
 cdef void count_block(const Problem* p, Py_ssize_t begin, Py_ssize_t end, Tally* tally) noexcept nogil:
     cdef Batch b
+    cdef uint64_t caller = plain_arithmetic()
     memset(&b, 0, sizeof(b))
     b.first = begin
     while b.first < end:
         b.rows = min(BATCH, end - b.first)
         count_rows(p, &b, tally)
         b.first += b.rows
+    give_back(caller)
 
 
 cdef void softmax_block(
@@ -130,6 +128,7 @@ cdef void softmax_block(
     real* like,
 ) noexcept nogil:
     """One block of rows by the kernel that suits the shape."""
+    cdef uint64_t caller = plain_arithmetic()
     cdef writer[2] w
     w[0] = write_through(scratch, not p.streaming)
     w[1] = write_through(scratch + STAGE, not p.streaming)
@@ -140,6 +139,7 @@ cdef void softmax_block(
         tiles_of_block(p, begin, end, scratch, w, tally, like)
     else:
         rows_of_block(p, begin, end, scratch, kept, w, tally, like)
+    give_back(caller)
 
 
 cdef Py_ssize_t kept_bytes(const Problem* p, real* like) noexcept nogil:
@@ -159,12 +159,11 @@ cdef tuple softmax_blocks(Problem* p, int num_threads, real* like):
     if p.grad != NULL and p.inner == 1 and p.classes < SHORT:
         pattern = p.classes * sizeof(vec[real])
     cdef Tally* tallies
-    cdef char* scratch
     num_threads = <int> max(<Py_ssize_t> 1, min(<Py_ssize_t> num_threads, blocks))
     cdef char* memory = <char*> malloc(64 + num_threads * share + pattern + blocks * sizeof(Tally))
     if memory == NULL:
         raise MemoryError()
-    scratch = memory + (64 - <uintptr_t> memory % 64)
+    cdef char* scratch = memory + (64 - <uintptr_t> memory % 64)
     p.pattern = scratch + num_threads * share
     tallies = <Tally*> (p.pattern + pattern)
     try:
@@ -239,7 +238,7 @@ cdef tuple elements_blocks(Elements* p, bint check_only, int num_threads, real* 
     cdef Py_ssize_t block = total if check_only else max(elements // per_item, 1)
     cdef Py_ssize_t blocks, i, share = 2 * STAGE + run_bytes(), bad = -1
     cdef double loss = 0, loss_lost = 0
-    cdef Count* counts
+    cdef uint64_t caller
     if check_only:
         items, block = total, elements
     blocks = (items + block - 1) // block
@@ -248,7 +247,7 @@ cdef tuple elements_blocks(Elements* p, bint check_only, int num_threads, real* 
     if memory == NULL:
         raise MemoryError()
     cdef char* scratch = memory + (64 - <uintptr_t> memory % 64)
-    counts = <Count*> (scratch + num_threads * share)
+    cdef Count* counts = <Count*> (scratch + num_threads * share)
     try:
         with nogil:
             memset(counts, 0, blocks * sizeof(Count))
@@ -259,12 +258,15 @@ cdef tuple elements_blocks(Elements* p, bint check_only, int num_threads, real* 
                     p, i * block, min(items, (i + 1) * block), scratch + threadid() * share, check_only,
                     counts + i, like,
                 )
+        caller = plain_arithmetic()
         for i in range(blocks):
             add_exactly(&loss, &loss_lost, counts[i].loss)
             loss_lost += counts[i].loss_lost
             if bad < 0:
                 bad = counts[i].bad
-        return loss + loss_lost, bad
+        loss += loss_lost
+        give_back(caller)
+        return loss, bad
     finally:
         free(memory)
 
@@ -273,6 +275,7 @@ cdef void elements_block(
     const Elements* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, bint check_only, Count* count,
     real* like,
 ) noexcept nogil:
+    cdef uint64_t caller = plain_arithmetic()
     cdef writer[2] w
     w[0] = write_through(scratch, not p.streaming)
     w[1] = write_through(scratch + STAGE, not p.streaming)
@@ -282,6 +285,7 @@ cdef void elements_block(
         elements_of_block(p, begin, end, scratch, w, count, like)
     elif not labels_are_good(p, begin, end, scratch, like):
         count.bad = begin
+    give_back(caller)
 
 
 def elementwise(
@@ -350,7 +354,6 @@ def count_labels(
 ):
     """What the labels and weights alone tell: the same tuple, its loss 0."""
     cdef Problem p
-    cdef Tally* tallies
     memset(&p, 0, sizeof(p))
     p.outer, p.classes, p.inner = rows, classes, 1
     p.labels, p.label_kind, p.label_stride = address(labels), kind, stride
@@ -359,7 +362,7 @@ def count_labels(
     p.sample_weight = <const double*> address(sample_weight)
     p.keep = 1
     cdef Py_ssize_t block = BLOCK_ELEMENTS, blocks = (rows + block - 1) // block, i
-    tallies = <Tally*> malloc(max(blocks, 1) * sizeof(Tally))
+    cdef Tally* tallies = <Tally*> malloc(max(blocks, 1) * sizeof(Tally))
     if tallies == NULL:
         raise MemoryError()
     try:

@@ -5,7 +5,7 @@ half precision (float16, bfloat16) has float lanes; `lanes(v)` sees an array of 
 lanes that it is.
 """
 
-from libc.stdint cimport int64_t, uint16_t
+from libc.stdint cimport int64_t, uint16_t, uint64_t
 
 
 cdef extern from "<exp_log.h>" namespace "fastce" nogil:
@@ -127,6 +127,13 @@ cdef extern from "<stream.h>" namespace "fastce" nogil:
     void finish(writer&)
     int64_t sweep_bytes(const char*, Py_ssize_t)
     void copy_bytes(const char*, char*, Py_ssize_t)
+
+cdef extern from "<thread.h>" namespace "fastce" nogil:
+    const int kOpenMP
+    int most_threads()
+    void end_threads()
+    uint64_t plain_arithmetic()
+    void give_back(uint64_t)
 
 ctypedef fused real:
     float

@@ -1,0 +1,71 @@
+// What a call finds in the threads it runs in, and must leave as it was.
+#pragma once
+
+#include <cstdint>
+
+#ifdef _OPENMP
+#include <omp.h>
+#if defined(__GNUC__) && !defined(__clang__)
+// Weak: the runtime of a g++ older than 9 does not have it.
+extern "C" int omp_pause_resource_all(omp_pause_resource_t) noexcept __attribute__((weak));
+#endif
+#endif
+
+namespace fastce {
+
+#ifdef _OPENMP
+constexpr int kOpenMP = _OPENMP;
+
+inline int most_threads() {
+    const int threads = omp_get_max_threads(), limit = omp_get_thread_limit();
+    return threads < limit ? threads : limit;
+}
+#else
+constexpr int kOpenMP = 0;
+
+inline int most_threads() { return 1; }
+#endif
+
+// GNU OpenMP keeps the threads that it has started, for each thread that started some. A forked child
+// has the list of them without the threads, and waits for them forever where it uses OpenMP or where
+// the thread that forked ends. Other runtimes look after forks themselves.
+inline void end_threads() {
+#if defined(_OPENMP) && defined(__GNUC__) && !defined(__clang__)
+    if (omp_pause_resource_all) omp_pause_resource_all(omp_pause_soft);
+#endif
+}
+
+// A new thread inherits rounding and the treatment of subnormal numbers from the thread that starts
+// it, and OpenMP keeps threads for later calls: results would depend on what some caller had set once.
+// So every block is computed in the state in which programs begin, and the thread gets back what it
+// had, status flags included. Both functions are barriers that no access to memory crosses.
+#if defined(__SSE2__)
+inline uint64_t plain_arithmetic() {
+    uint32_t caller, plain = 0x1f80;  // round to nearest, subnormals are numbers, no traps
+    asm volatile("stmxcsr %0" : "=m"(caller)::"memory");
+    asm volatile("ldmxcsr %0" ::"m"(plain) : "memory");
+    return caller;
+}
+
+inline void give_back(uint64_t caller) {
+    uint32_t state = uint32_t(caller);
+    asm volatile("ldmxcsr %0" ::"m"(state) : "memory");
+}
+#elif defined(__aarch64__)
+inline uint64_t plain_arithmetic() {
+    uint64_t control, status;
+    asm volatile("mrs %0, fpcr\n\tmrs %1, fpsr" : "=r"(control), "=r"(status)::"memory");
+    if (control) asm volatile("msr fpcr, %0" ::"r"(uint64_t(0)) : "memory");
+    return control << 32 | status;
+}
+
+inline void give_back(uint64_t caller) {
+    if (caller >> 32) asm volatile("msr fpcr, %0" ::"r"(caller >> 32) : "memory");
+    asm volatile("msr fpsr, %0" ::"r"(caller & 0xffffffff) : "memory");
+}
+#else
+inline uint64_t plain_arithmetic() { return 0; }
+inline void give_back(uint64_t) {}
+#endif
+
+}  // namespace fastce
