@@ -87,7 +87,10 @@ def class_counts(
                 f"labels[{index or '()'}] is {block[first]}, but n_classes is {n_classes} "
                 f"and ignore_index is {ignore_index}"
             )
-        counts += np.bincount(kept.astype(np.intp), minlength=n_classes)
+        if n_classes > _BLOCK:  # a count of every class for every block would take too long
+            np.add.at(counts, kept.astype(np.intp), 1)
+        else:
+            counts += np.bincount(kept.astype(np.intp), minlength=n_classes)
         start += block.size
     return counts
 
