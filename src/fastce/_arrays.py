@@ -286,7 +286,7 @@ def as_out(out: object, name: str, like: Array, inputs: dict[str, object]) -> Ar
         )
     if not out.flags.writeable:
         raise ValueError(f"{name} is read-only, accepted is an array that can be written")
-    if out.size and overlaps_itself(out):
+    if overlaps_itself(out):
         raise ValueError(
             f"{name} has elements that share memory (strides {out.strides}), "
             "accepted is an array with memory for each"
