@@ -216,7 +216,7 @@ def label_stride(y: Array) -> tuple[Array, int]:
 
 
 def as_weight(value: object, name: str, shape: tuple[int, ...], broadcast: bool) -> Array:
-    """Return weights as contiguous float64 of this shape: finite and not negative."""
+    """Return weights as contiguous, aligned float64 of this shape: finite and not negative."""
     w = as_array(value, name)
     if w.dtype.kind not in "fiub" and not is_bfloat16(w.dtype):
         raise TypeError(f"{name} has dtype {w.dtype}, accepted are real numbers")
