@@ -130,22 +130,6 @@ template <class T> FASTCE_INLINE vec<T> minimum(vec<T> a, vec<T> b) {
     return typename vec<T>::raw(smaller(typename vec<T>::native(a.v), typename vec<T>::native(b.v)));
 }
 
-// a b + c, rounded once where the processor can. By name: of two products in one sum a compiler may fuse either,
-// and not the same one everywhere.
-#if defined(__AVX512F__)
-FASTCE_INLINE __m512 fused(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
-FASTCE_INLINE __m512d fused(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }
-#elif defined(__FMA__)
-FASTCE_INLINE __m256 fused(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
-FASTCE_INLINE __m256d fused(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
-#else
-template <class raw> FASTCE_INLINE raw fused(raw a, raw b, raw c) { return a * b + c; }
-#endif
-template <class T> FASTCE_INLINE vec<T> multiply_add(vec<T> a, vec<T> b, vec<T> c) {
-    using native = typename vec<T>::native;
-    return typename vec<T>::raw(fused(native(a.v), native(b.v), native(c.v)));
-}
-
 // 0, 1, 2, …: the number of each lane.
 template <class T, size_t... lane>
 FASTCE_INLINE typename vec<T>::mask lane_numbers(std::index_sequence<lane...>) {

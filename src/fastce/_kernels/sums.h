@@ -217,9 +217,32 @@ template <class T> struct wide_sum {
     }
 };
 
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+// a b + c rounded once. By intrinsics, since compilers that may contract an expression do so or not from
+// one place to the next, and the same element has the same bits wherever it is stored.
+template <class T> FASTCE_INLINE vec<T> fused(vec<T> a, vec<T> b, vec<T> c) {
+    constexpr bool single = sizeof(lane_t<T>) == 4;
+    using raw = typename vec<T>::raw;
+#if defined(__AVX512F__)
+    if constexpr (single) return raw(_mm512_fmadd_ps(__m512(a.v), __m512(b.v), __m512(c.v)));
+    else return raw(_mm512_fmadd_pd(__m512d(a.v), __m512d(b.v), __m512d(c.v)));
+#elif defined(__FMA__)
+    if constexpr (single) return raw(_mm256_fmadd_ps(__m256(a.v), __m256(b.v), __m256(c.v)));
+    else return raw(_mm256_fmadd_pd(__m256d(a.v), __m256d(b.v), __m256d(c.v)));
+#else
+    raw r;
+    for (int k = 0; k < vec<T>::lanes; ++k)
+        r[k] = single ? __builtin_fmaf(a.v[k], b.v[k], c.v[k]) : __builtin_fma(a.v[k], b.v[k], c.v[k]);
+    return r;
+#endif
+}
+#endif
+
 // e * (high + low) + rest, rounded about once: without fused multiply-add, floats take the way over double.
 template <class T> FASTCE_INLINE vec<T> product_sum(vec<T> e, vec<T> high, vec<T> low, vec<T> rest) {
-#if !defined(__FMA__) && !defined(__ARM_FEATURE_FMA)
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+    return fused(e, high, fused(e, low, rest));
+#else
     if constexpr (sizeof(lane_t<T>) == 4) {
         vec<T> r;
         for (int k = 0; k < vec<T>::lanes; ++k) {
@@ -227,9 +250,10 @@ template <class T> FASTCE_INLINE vec<T> product_sum(vec<T> e, vec<T> high, vec<T
             r.v[k] = float(double(e.v[k]) * factor + double(rest.v[k]));
         }
         return r;
+    } else {
+        return e * high + (e * low + rest);
     }
 #endif
-    return multiply_add(e, high, multiply_add(e, low, rest));
 }
 
 // What x loses when it becomes a lane.
