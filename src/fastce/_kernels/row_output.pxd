@@ -121,13 +121,13 @@ cdef inline void put_staged(
 
 
 cdef inline void put_lines(
-    Py_ssize_t k, Py_ssize_t end, Py_ssize_t label, vec[real] at_label, const vec[real]* exps,
+    Py_ssize_t begin, Py_ssize_t end, Py_ssize_t label, vec[real] at_label, const vec[real]* exps,
     vec[real] factor, vec[real] low, vec[real] share, real* out, bint direct,
 ) noexcept nogil:
     """The common case of put_out(): whole vectors of kept exponentials times the factor."""
-    cdef Py_ssize_t width = lanes_of(exps)
+    cdef Py_ssize_t k, width = lanes_of(exps)
     cdef vec[real] v
-    for k from k <= k < end by width:
+    for k from begin <= k < end by width:
         v = product_sum(load_lanes(exps, k), factor, low, share)
         if label != NO_LABEL:
             v = put_lane(v, label - k, at_label)
