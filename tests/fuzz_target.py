@@ -2,9 +2,10 @@
 
 ``tools/fuzz`` looks for bytes that reach new code; test_fuzz.py replays those it has found. A call
 is good, or its arguments hold one thing that must be refused. A good one returns what the
-references in long double say, within the error budget. Neither writes to anything but its
-outputs: inputs stay as they are, nothing beside an output changes, and after an error no output
-has changed either. AddressSanitizer watches what is read.
+references in long double say, within twice the error budget (to hold it to the last half is for
+test_accuracy.py). Neither writes to anything but its outputs: inputs stay as they are, nothing
+beside an output changes, and after an error no output has changed either. AddressSanitizer watches
+what is read.
 """
 
 from __future__ import annotations
@@ -101,14 +102,14 @@ def assert_near(actual: Array, true: Array, allowed: Array, dtype: Dtype, what: 
         actual = actual.astype(F32)
         true = np.where(past & np.isinf(actual), np.copysign(np.inf, true), true)
         allowed = np.where(np.isfinite(true), allowed + half_ulp * (1 + 2.0**-7), 0)
-    assert_within(actual, true, allowed, single(dtype), what)
+    assert_within(actual, true, 2 * allowed, single(dtype), what)
 
 
 def assert_loss(loss: Any, true: wide.Expected, dtype: Dtype, reduction: str, what: str) -> None:
     """Assert that a loss is within its budget."""
     kind = single(dtype) if reduction == "none" else F64
     assert np.asarray(loss).dtype == kind
-    assert_within(loss, true.loss, true.loss_tolerance, kind, what)
+    assert_within(loss, true.loss, 2 * true.loss_tolerance, kind, what)
 
 
 def labels_of(
