@@ -1,0 +1,76 @@
+"""Run the tests with the AVX-512 kernels on a processor without AVX-512.
+
+    python tools/emulate_avx512.py FOLDER [what pytest should get]
+
+Copies the working tree into FOLDER, compiles its avx512 module and its detection there with
+emulated_avx512.h in front of them, which replaces the intrinsics by plain C++, and runs pytest
+there. The numbers are those of a processor with AVX-512; the speed says nothing. FOLDER can be used again: only what changed
+is compiled. It needs a processor with AVX2, g++, and what the tests need.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+EMULATED = ("fastce._kernels.cpu", "fastce._kernels.avx512")
+# -fsanitize=alignment: a processor with AVX-512 faults where a whole register is at no multiple of
+# 64 bytes; half of it, which is what is moved here, would not.
+FLAGS = (
+    "-march=x86-64-v3", "-include", "tools/emulated_avx512.h", "-Wno-psabi",
+    "-fsanitize=alignment", "-fsanitize-undefined-trap-on-error",
+)  # fmt: skip
+
+
+def copy_tree(folder: Path) -> None:
+    """Bring the folder up to date with the working tree, whether committed or not."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    for name in filter(None, listed.stdout.split("\0")):
+        source, target = ROOT / name, folder / name
+        if not source.exists():
+            target.unlink(missing_ok=True)
+        elif not target.exists() or target.read_bytes() != source.read_bytes():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)  # with the time of the copy: what was compiled is older
+
+
+def build() -> None:
+    """Compile the two modules in the current folder."""
+    from distutils.core import run_setup  # setuptools' own, once it is imported
+
+    distribution = run_setup("setup.py", ["build_ext", "--inplace"], stop_after="commandline")
+    modules = [module for module in distribution.ext_modules if module.name in EMULATED]
+    for module in modules:
+        kept = [flag for flag in module.extra_compile_args if not flag.startswith("-m")]
+        module.extra_compile_args = [*kept, *FLAGS]
+        module.depends.append("tools/emulated_avx512.h")
+    distribution.ext_modules = modules
+    distribution.run_commands()
+
+
+def main() -> int:
+    """Copy, compile and test."""
+    if len(sys.argv) < 2:
+        sys.exit(str(__doc__))
+    folder = Path(sys.argv[1]).resolve()
+    copy_tree(folder)
+    os.chdir(folder)
+    build()
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *sys.argv[2:]],
+        env={**os.environ, "PYTHONPATH": str(folder / "src"), "FASTCE_ISA": "avx512"},
+        check=False,
+    ).returncode
+
+
+if __name__ == "__main__":
+    import setuptools  # noqa: F401  # brings distutils, which Python has no more
+
+    sys.exit(main())
