@@ -4,12 +4,16 @@
 cdef extern from *:
     """
     #if defined(__x86_64__)
-    // Feature by feature: g++ 11 and clang++ 14 do not know the levels by name. Every processor with
-    // these also has the smaller parts of its level (F16C, LZCNT, MOVBE).
+    #include <cpuid.h>
+    // Feature by feature: g++ 11 and clang++ 14 do not know the levels by name, and clang++ 14 not all of
+    // their parts. Every processor with the others has F16C, MOVBE and LZCNT, but not every virtual machine.
     #define HAS(feature) (__builtin_cpu_supports(feature) != 0)
     static int has_v3(void) {
+        unsigned eax, ebx, ecx, edx;
         __builtin_cpu_init();
-        return HAS("avx2") && HAS("fma") && HAS("bmi") && HAS("bmi2");
+        if (!(HAS("avx2") && HAS("fma") && HAS("bmi") && HAS("bmi2"))) return 0;
+        if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_F16C) || !(ecx & bit_MOVBE)) return 0;
+        return __get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && (ecx & bit_LZCNT);
     }
     static int has_v4(void) {
         return has_v3() && HAS("avx512f") && HAS("avx512bw") && HAS("avx512cd") && HAS("avx512dq")
