@@ -43,13 +43,15 @@ template <class V> EMULATED V garbage() {
 }
 
 template <class V> EMULATED V load(V otherwise, unsigned mask, const void* p) {
+    constexpr size_t size = sizeof(V) / lanes_of<V>;
     for (int k = 0; k < lanes_of<V>; ++k)
-        if (mask >> k & 1) memcpy((char*)&otherwise + k * sizeof(V{}[0]), (const char*)p + k * sizeof(V{}[0]), sizeof(V{}[0]));
+        if (mask >> k & 1) memcpy((char*)&otherwise + k * size, (const char*)p + k * size, size);
     return otherwise;
 }
 template <class V> EMULATED void store(void* p, unsigned mask, V v) {
+    constexpr size_t size = sizeof(V) / lanes_of<V>;
     for (int k = 0; k < lanes_of<V>; ++k)
-        if (mask >> k & 1) memcpy((char*)p + k * sizeof(V{}[0]), (const char*)&v + k * sizeof(V{}[0]), sizeof(V{}[0]));
+        if (mask >> k & 1) memcpy((char*)p + k * size, (const char*)&v + k * size, size);
 }
 
 // The general protection fault of an access that must be aligned.
@@ -87,6 +89,12 @@ EMULATED __m512 max_ps(__m512 old, unsigned m, __m512 a, __m512 b) {
 }
 EMULATED __m512d max_pd(__m512d old, unsigned m, __m512d a, __m512d b) {
     return each(old, m, [&](int k) { return a[k] > b[k] ? a[k] : b[k]; });
+}
+EMULATED __m512 min_ps(__m512 old, unsigned m, __m512 a, __m512 b) {
+    return each(old, m, [&](int k) { return a[k] < b[k] ? a[k] : b[k]; });
+}
+EMULATED __m512d min_pd(__m512d old, unsigned m, __m512d a, __m512d b) {
+    return each(old, m, [&](int k) { return a[k] < b[k] ? a[k] : b[k]; });
 }
 EMULATED __m512 mov_ps(__m512 old, unsigned m, __m512 a) {
     return each(old, m, [&](int k) { return a[k]; });
@@ -195,6 +203,8 @@ template <class V> EMULATED void store_aligned(void* p, V a) {
 #define _mm512_cmp_pd_mask(a, b, predicate) __mmask8(emulated::compare(emulated::f64x8(a), emulated::f64x8(b), predicate))
 #define _mm512_mask_max_ps emulated::max_ps
 #define _mm512_mask_max_pd emulated::max_pd
+#define _mm512_mask_min_ps emulated::min_ps
+#define _mm512_mask_min_pd emulated::min_pd
 #define _mm512_mask_mov_ps emulated::mov_ps
 #define _mm512_mask_mov_pd emulated::mov_pd
 #define _mm512_maskz_scalef_ps emulated::scalef_ps
