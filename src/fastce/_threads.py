@@ -6,7 +6,7 @@ import math
 import os
 from functools import lru_cache
 
-from fastce import _cgroup, _kernels
+from fastce import _kernels
 from fastce._arguments import as_integer
 
 # Elements for which one more thread pays: waking it costs a few microseconds.
@@ -33,6 +33,8 @@ if hasattr(os, "register_at_fork"):
 @lru_cache(maxsize=1)
 def _quota() -> float:
     """Return the processors that control groups allow; read once, for files are slow."""
+    from fastce import _cgroup  # its pathlib alone would take a third of the import of the package
+
     return _cgroup.quota()
 
 
