@@ -1,4 +1,8 @@
-"""Beside a package that brings an OpenMP runtime of its own: each keeps to its own."""
+"""Beside a package that brings an OpenMP runtime of its own, in one process.
+
+The loader gives libraries of one name to all who ask for that name: a wheel's have a name of their
+own, so each package keeps its own runtime; one built in place may share PyTorch's ``libgomp.so.1``.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from functools import cache
 import pytest
 
 PROGRAM = """
-import hashlib, importlib, json, sys
+import hashlib, importlib, json, os, sys
 import numpy as np
 import threadpoolctl
 
@@ -39,14 +43,14 @@ for turn in range(2):
         parts = result if isinstance(result, tuple) else (result,)
         digest = hashlib.sha256(b"".join(np.asarray(part).tobytes() for part in parts))
         found.setdefault(name, []).append(digest.hexdigest())
-runtimes = [i["filepath"] for i in threadpoolctl.threadpool_info() if i["user_api"] == "openmp"]
-print(json.dumps([found, sorted(runtimes)]))
+files = [i["filepath"] for i in threadpoolctl.threadpool_info() if i["user_api"] == "openmp"]
+print(json.dumps([found, [os.path.basename(name).partition(".so")[0] for name in files]]))
 """
 
 
 @cache
 def run(*names):
-    """Import and use packages in this order; return the bits of each and the runtimes loaded."""
+    """Import and use packages in this order; return the bits of each and the runtimes' names."""
     command = [sys.executable, "-c", PROGRAM, *names]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert finished.returncode == 0, finished.stderr
