@@ -115,25 +115,25 @@ class Place:
         environment["PATH"] = f"{self.tools}{os.pathsep}{environment.get('PATH', os.defpath)}"
         environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
         begun = time.monotonic()
-        finished = subprocess.run(
-            [str(word) for word in command],
-            cwd=cwd or self.folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        print(f"   {name}: {time.monotonic() - begun:.0f} s", flush=True)
         logs = self.folder / "logs"
         logs.mkdir(exist_ok=True)
         log = logs / f"{re.sub(r'[^a-zA-Z0-9.]+', '-', name)}.txt"
-        log.write_text(f"$ {' '.join(map(str, command))}\n{finished.stdout}")
+        with log.open("w") as file:
+            finished = subprocess.run(
+                [str(word) for word in command],
+                cwd=cwd or self.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        output = log.read_text()
+        print(f"   {name}: {time.monotonic() - begun:.0f} s", flush=True)
         if finished.returncode:
-            tail = "\n".join(finished.stdout.splitlines()[-25:])
+            tail = "\n".join(output.splitlines()[-25:])
             raise Failure(f"{name}: status {finished.returncode}, whole output in {log}\n{tail}")
-        return finished.stdout
+        return output
 
     def environment(self, name: str, python: Path) -> Path:
         """Make an empty environment, without even pip; return its Python."""
@@ -202,9 +202,9 @@ def prepare(place: Place) -> tuple[Path, Path]:
     return archive, unpacked
 
 
-def numpys(place: Place, python: Path, floor: str) -> list[str]:
+def numpys(place: Place, name: str, python: Path, floor: str) -> list[str]:
     """Return the oldest NumPy with a wheel for this Python that fastce allows, and the newest."""
-    listed = place.pip("NumPys", python, "index", "versions", "numpy")
+    listed = place.pip(f"NumPys for {name}", python, "index", "versions", "numpy")
     found = re.search(r"Available versions: (.*)", listed)
     versions = re.findall(r"(?<![\w.])\d+(?:\.\d+)+(?![\w.])", found[1] if found else "")
 
@@ -215,7 +215,7 @@ def numpys(place: Place, python: Path, floor: str) -> list[str]:
     for oldest in allowed:  # an older one may be there as sources alone
         try:
             wanted = ("--dry-run", "--ignore-installed", "--no-deps", f"numpy=={oldest}")
-            place.pip(f"NumPy {oldest}?", python, "install", ONLY_WHEELS, *wanted)
+            place.pip(f"NumPy {oldest} for {name}?", python, "install", ONLY_WHEELS, *wanted)
         except Failure:
             continue
         return list(dict.fromkeys((oldest, allowed[-1])))
@@ -237,7 +237,9 @@ def build(place: Place, name: str, python: Path, archive: Path) -> Path:
     return repaired
 
 
-def try_out(place: Place, line: Line, wheel: Path, python: Path, source: Path) -> None:
+def try_out(
+    place: Place, line: Line, wheel: Path, python: Path, source: Path, tests: Sequence[str]
+) -> None:
     """Install a wheel in an empty environment and test it, first with nothing but NumPy."""
     name = f"{line.python}-numpy-{line.numpy}"
     inside = place.environment(name, python)
@@ -255,7 +257,7 @@ def try_out(place: Place, line: Line, wheel: Path, python: Path, source: Path) -
     taken = milliseconds(place.run(f"import {name}", inside, "-c", IMPORT))
     line.import_ms, line.least_ms = statistics.median(taken), min(taken)
     place.pip(f"packages for the tests {name}", *install, "--no-compile", f"{wheel}[test]")
-    pytest = ("-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "tests")
+    pytest = ("-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *tests)
     output = place.run(f"tests {name}", inside, *pytest, cwd=source)
     line.result = output.splitlines()[-1].strip("= ")
     line.skipped = re.findall(r"^SKIPPED (.*)", output, re.MULTILINE)
@@ -298,7 +300,9 @@ def pythons(wanted: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def one_python(place: Place, name: str, python: Path, archive: Path, source: Path) -> list[Line]:
+def one_python(
+    place: Place, name: str, python: Path, archive: Path, source: Path, tests: Sequence[str]
+) -> list[Line]:
     """Build for one Python and test with both NumPys; a failure is a line of the table."""
     lines = [Line(name)]
     print(f"Python {name}: {python}", flush=True)
@@ -309,14 +313,14 @@ def one_python(place: Place, name: str, python: Path, archive: Path, source: Pat
             r"^Requires-Dist: numpy>=([\d.]+)", (source / "PKG-INFO").read_text(), re.M
         )
         assert floor is not None, "fastce needs no NumPy"
-        lines = [replace(lines[0], numpy=v) for v in numpys(place, python, floor[1])]
+        lines = [replace(lines[0], numpy=v) for v in numpys(place, name, python, floor[1])]
     except Failure as failure:
         print(failure)
         return [replace(lines[0], result="FAILED: no wheel", failed=True)]
 
     def test(line: Line) -> None:
         try:
-            try_out(place, line, wheel, python, source)
+            try_out(place, line, wheel, python, source, tests)
         except Failure as failure:
             print(failure, flush=True)
             line.result, line.failed = f"FAILED: {str(failure).splitlines()[0]}", True
@@ -333,6 +337,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--work", type=Path, help="empty folder to work in; default: a temporary one"
     )
+    parser.add_argument("--tests", default="tests", help="arguments of pytest; default: tests")
     arguments = parser.parse_args(argv)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:PROCESSORS])
@@ -354,7 +359,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lines = [
             line
             for name, python in found.items()
-            for line in one_python(place, name, python, archive, source)
+            for line in one_python(place, name, python, archive, source, arguments.tests.split())
         ]
     return report(lines)
 
