@@ -2,9 +2,14 @@
 
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 
 from fastce import _kernels
+
+# A test takes as long as whatever else the machine does lets it.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 @pytest.fixture(params=_kernels.available())

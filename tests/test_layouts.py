@@ -2,6 +2,7 @@
 
 import array
 import tracemalloc
+from collections.abc import Callable
 
 import cases
 import numpy as np
@@ -16,7 +17,11 @@ INTEGERS = tuple(np.dtype(c) for c in "bhilqBHILQ")
 
 def held_by(array: np.ndarray, *methods: str) -> object:
     """Return an object that offers an array by one protocol alone."""
-    return type("Held", (), {name: staticmethod(getattr(array, name)) for name in methods})()
+
+    def offer(name: str) -> Callable[..., object]:
+        return lambda self, *given, **options: getattr(array, name)(*given, **options)
+
+    return type("Held", (), {name: offer(name) for name in methods})()
 
 
 def expected(logits, labels):
