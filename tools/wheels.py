@@ -81,6 +81,12 @@ for turn in range({IMPORTS} + 1):
 class Failure(Exception):
     """A step that failed: what to show of it."""
 
+    @property
+    def summary(self) -> str:
+        """The first line, which names the step, and the last, which is what pytest counted."""
+        first, *rest = str(self).splitlines()
+        return "; ".join((f"FAILED: {first}", *rest[-1:]))
+
 
 @dataclass
 class Line:
@@ -315,15 +321,15 @@ def one_python(
         assert floor is not None, "fastce needs no NumPy"
         lines = [replace(lines[0], numpy=v) for v in numpys(place, name, python, floor[1])]
     except Failure as failure:
-        print(failure)
-        return [replace(lines[0], result="FAILED: no wheel", failed=True)]
+        print(failure, flush=True)
+        return [replace(lines[0], result=failure.summary, failed=True)]
 
     def test(line: Line) -> None:
         try:
             try_out(place, line, wheel, python, source, tests)
         except Failure as failure:
             print(failure, flush=True)
-            line.result, line.failed = f"FAILED: {str(failure).splitlines()[0]}", True
+            line.result, line.failed = failure.summary, True
 
     with ThreadPoolExecutor(PROCESSORS) as pool:
         list(pool.map(test, lines))
@@ -335,7 +341,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pythons", nargs="*", metavar="PYTHON", help="3.x or a path; default: all")
     parser.add_argument(
-        "--work", type=Path, help="empty folder to work in; default: a temporary one"
+        "--work", type=Path, help="empty folder to work in, which stays; default: a temporary one"
     )
     parser.add_argument("--tests", default="tests", help="arguments of pytest; default: tests")
     arguments = parser.parse_args(argv)
