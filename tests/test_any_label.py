@@ -140,7 +140,12 @@ def test_class_weights(drawn) -> None:
         true = weights_of(**drawn.values() | {"counts": counts})
         ratios = counts.sum() / counts[counts > 0]
         with np.errstate(over="ignore"):
-            sizes = [true, ratios if a["method"].value in METHODS[:3] and len(ratios) > 1 else true]
+            whole = weights_of(**drawn.values() | {"counts": counts, "normalize": False})
+            sizes = [
+                true,
+                whole,
+                ratios if a["method"].value in METHODS[:3] and len(ratios) > 1 else true,
+            ]
             apart = not all(np.isfinite(size.astype(np.float64)).all() for size in sizes)
         a["counts"].bad = "counts so far apart that a weight is no float64" if apart else ""
     got = judged_call(fastce.class_weights, drawn)
@@ -157,7 +162,8 @@ def weights_of(counts: Any, method: str, normalize: bool, beta: float, zero_weig
     n = n[occurs]
     with np.errstate(all="ignore"):
         r = n.sum() / n
-        log_r = np.log1p((n.sum() - n) / n)
+        others = np.array([np.delete(n, c).sum() for c in range(len(n))], Wide)
+        log_r = np.log1p(others / n)
         made = {
             "log": log_r if normalize else np.maximum(log_r, 1),
             "balanced": r / len(n) if len(n) else r,
