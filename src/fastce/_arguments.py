@@ -65,6 +65,8 @@ def as_axis(value: object, name: str, ndim: int, what: str) -> int:
 
 def as_flag(value: object, name: str) -> bool:
     """Return True or False: a text, None or an array has a truth, but hardly the one meant."""
-    if not isinstance(value, (bool, np.bool_)):
+    if type(value) is bool:
+        return value
+    if not isinstance(value, np.bool_):
         raise TypeError(f"{name} is {value!r}, accepted are True and False")
     return bool(value)

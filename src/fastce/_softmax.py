@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -118,18 +118,21 @@ def _run_blocks(rows: Rows, options: Options) -> Tally:
     return total
 
 
-def count(rows: Rows, classes: int, options: Options) -> Tally:
+def count(
+    labels: Array, label_kind: int, classes: int, ignore_index: int,
+    class_weight: Array | None, sample_weight: Array | None, num_threads: int,
+) -> Tally:  # fmt: skip
     """Read labels and weights alone: what a mean divides by, and whether every label is a class."""
-    if _has_probabilities(rows.label_kind):
-        weight: Any = rows.sample_weight
-        n = rows.labels.size // classes
-        if weight is None:
+    if _has_probabilities(label_kind):
+        n = labels.size // classes
+        if sample_weight is None:
             return Tally(0.0, float(n), n, n)
-        return Tally(0.0, exact_sum(weight), n, int(np.count_nonzero(weight)))
-    y, step = label_stride(rows.labels)
-    return Tally(
-        *_kernels.active.count_labels(
-            y, rows.label_kind, step, y.size, classes, options.ignore_index,
-            options.class_weight, rows.sample_weight, options.num_threads,
+        total = exact_sum(sample_weight)
+        return Tally(0.0, total, n, int(np.count_nonzero(sample_weight)))
+    y, step = label_stride(labels)
+    return Tally._make(
+        _kernels.active.count_labels(
+            y, label_kind, step, y.size, classes, ignore_index, class_weight, sample_weight,
+            num_threads,
         )
     )  # fmt: skip

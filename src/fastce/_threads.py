@@ -9,8 +9,8 @@ from functools import lru_cache
 from fastce import _kernels
 from fastce._arguments import as_integer
 
-# Elements for which one more thread pays: waking it costs a few microseconds.
-ELEMENTS_PER_THREAD = 8192
+# Elements for which one more thread pays (docs/decisions/0009-when-threads-pay.md).
+ELEMENTS_PER_THREAD = 16384
 
 _forked = False
 

@@ -57,6 +57,12 @@ def _run(
 def _activation(
     output: int, logits: npt.ArrayLike, axis: int, out: Array | None, num_threads: int | None
 ) -> Array:
+    if output != LOGSUMEXP and type(logits) is np.ndarray and type(axis) is int and axis == -1:
+        done = _kernels.active.plain_activation(
+            output, logits, out, STREAMING_BYTES, _threads.threads_for(logits.size, num_threads)
+        )
+        if done is not None:
+            return done
     x, kind = _arrays.as_floats(logits, "logits")
     k = _arrays.class_axis(x, axis)
     threads = _threads.threads_for(x.size, num_threads)
@@ -251,6 +257,13 @@ def sigmoid(
     >>> fastce.sigmoid([0.0, 2.0]).round(4)
     array([0.5   , 0.8808])
     """
+    if type(logits) is np.ndarray:
+        done: Array | None = _kernels.active.plain_elementwise(
+            _elementwise.SIGMOID, logits, None, out, True, 0.0, 0.0, STREAMING_BYTES,
+            _threads.threads_for(logits.size, num_threads),
+        )  # fmt: skip
+        if done is not None:
+            return done
     x, kind = _arrays.as_floats(logits, "logits")
     threads = _threads.threads_for(x.size, num_threads)
     if out is None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastce import _arrays, _elementwise, _reduction, _threads
+from fastce import _arrays, _elementwise, _kernels, _reduction, _threads
 from fastce._arguments import as_axis, as_flag, as_number
 from fastce._arrays import Array
 from fastce._elementwise import Elements, Options
@@ -74,12 +74,25 @@ def _loss(
     return_hess: bool, num_threads: int | None,
 ) -> Any:  # fmt: skip
     """Both losses: check, choose, call."""
-    x, kind = _arrays.as_floats(inputs, name)
-    k = _item_axis(x, axis, name)
-    shape = x.shape if k is None else x.shape[:k] + x.shape[k + 1 :]
     _reduction.check(reduction, normalizer)
     wants_grad = as_flag(return_grad, "return_grad")
     wants_hess = as_flag(return_hess, "return_hess")
+    if (
+        type(inputs) is np.ndarray
+        and pos_weight is sample_weight is axis is None
+        and reduction == "mean"
+        and normalizer == "weight"
+        and not wants_hess
+    ):  # arrays that lie plainly need no more than this
+        done = _kernels.active.plain_elementwise(
+            function, inputs, labels, grad_out, wants_grad, label_smoothing, eps, STREAMING_BYTES,
+            _threads.threads_for(inputs.size, num_threads),
+        )  # fmt: skip
+        if done is not None:
+            return done
+    x, kind = _arrays.as_floats(inputs, name)
+    k = _item_axis(x, axis, name)
+    shape = x.shape if k is None else x.shape[:k] + x.shape[k + 1 :]
     y, label_kind = _labels(labels, x, name)
     ratio = _pos_weight(pos_weight, x)
     sw = None

@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
-from fastce import _arrays, _reduction, _softmax, _threads
+from fastce import _arrays, _kernels, _reduction, _softmax, _threads
 from fastce._arguments import LARGEST, as_flag, as_label, as_number
 from fastce._arrays import Array
 
@@ -174,16 +174,31 @@ def softmax_cross_entropy(
     array([[-0.1705,  0.1212,  0.0493],
            [ 0.0556, -0.0893,  0.0337]])
     """
-    x, kind = _arrays.as_floats(logits, "logits")
-    k = _arrays.class_axis(x, axis)
-    shape = x.shape[:k] + x.shape[k + 1 :]
-    classes = x.shape[k]
     _reduction.check(reduction, normalizer)
     smoothing = as_number(label_smoothing, "label_smoothing", 0, 1, "in [0, 1]")
     z = as_number(z_loss, "z_loss", 0, LARGEST, ">= 0 and finite")
     wants_grad = as_flag(return_grad, "return_grad")
     wants_hess = as_flag(return_hess, "return_hess")
     ignored = as_label(ignore_index, "ignore_index")
+    if (
+        type(logits) is np.ndarray
+        and class_weight is sample_weight is None
+        and type(axis) is int
+        and axis == -1
+        and reduction == "mean"
+        and normalizer == "weight"
+        and not wants_hess
+    ):  # arrays that lie plainly need no more than this
+        done = _kernels.active.plain_softmax_cross_entropy(
+            logits, labels, grad_out, wants_grad, smoothing, z, ignored, STREAMING_BYTES,
+            _threads.threads_for(logits.size, num_threads),
+        )  # fmt: skip
+        if done is not None:
+            return done
+    x, kind = _arrays.as_floats(logits, "logits")
+    k = _arrays.class_axis(x, axis)
+    shape = x.shape[:k] + x.shape[k + 1 :]
+    classes = x.shape[k]
     y, label_kind = _labels(labels, x, k, ignored)
     cw = (
         None
@@ -212,29 +227,23 @@ def softmax_cross_entropy(
         losses = np.empty(
             shape, np.float64 if kind == _arrays.LOGIT_KINDS[np.dtype(np.float64)] else np.float32
         )
+    divisor = 1.0
+    if grad is not None:
+        counted = _reduction.Tally()
+        if grad_out is not None or _reduction.needs_labels(reduction, normalizer):
+            counted = _softmax.count(y, label_kind, classes, ignored, cw, sw, threads)
+            if counted.bad_row >= 0:
+                _refuse_label(y, counted.bad_row, classes, axis, ignored)
+        d = _reduction.denominator(normalizer, math.prod(shape), counted)
+        divisor = _reduction.gradient_divisor(reduction, d)
+    streaming = grad is not None and grad.nbytes > STREAMING_BYTES and grad_out is not logits
     rows = _softmax.Rows(
         x, kind, k, y, label_kind, sw, grad, hess, None if losses is None else losses.ravel()
     )
-    options = _softmax.Options(
-        cw, smoothing, z, ignored, 1.0,
-        grad is not None and grad.nbytes > STREAMING_BYTES and grad_out is not logits, threads,
-    )  # fmt: skip
-    if grad is not None and (
-        grad_out is not None or _reduction.needs_labels(reduction, normalizer)
-    ):
-        counted = _softmax.count(rows, classes, options)
-        if counted.bad_row >= 0:
-            _refuse_label(y, counted.bad_row, classes, axis, options.ignore_index)
-        d = _reduction.denominator(
-            normalizer, y.size if label_kind < 8 else y.size // classes, counted
-        )
-        options = options._replace(divisor=_reduction.gradient_divisor(reduction, d))
-    elif grad is not None and reduction == "mean":
-        d = _reduction.denominator(normalizer, math.prod(shape), _reduction.Tally())
-        options = options._replace(divisor=_reduction.gradient_divisor(reduction, d))
+    options = _softmax.Options(cw, smoothing, z, ignored, divisor, streaming, threads)
     tally = _softmax.run(rows, options) if x.size else _reduction.Tally()
     if tally.bad_row >= 0:
-        _refuse_label(y, tally.bad_row, classes, axis, options.ignore_index)
+        _refuse_label(y, tally.bad_row, classes, axis, ignored)
     if reduction == "mean" and normalizer == "weight" and grad is None:
         return _reduction.mean(tally.loss, tally.weight)
     loss: Loss

@@ -2,7 +2,8 @@
 
 An array is passed as its buffer, with what the buffer does not tell beside it: `kind` is the number
 of its dtype, strides are in bytes, and None stands for an argument that was not given. Outputs come
-after inputs.
+after inputs. Functions that begin with `plain` see for themselves what arrays they were given, and
+return None for all but the plainest.
 """
 
 from typing import Any
@@ -95,5 +96,30 @@ def count_labels(
     sample_weight: _Array | None,
     num_threads: int,
 ) -> tuple[float, float, int, int, int]: ...
+def plain_softmax_cross_entropy(
+    logits: object,
+    labels: object,
+    grad_out: object,
+    return_grad: bool,
+    label_smoothing: float,
+    z_loss: float,
+    ignore_index: int,
+    streaming_bytes: int,
+    num_threads: int,
+) -> float | tuple[float, _Array] | None: ...
+def plain_activation(
+    output: int, logits: object, out: _Array | None, streaming_bytes: int, num_threads: int
+) -> _Array | None: ...
+def plain_elementwise(
+    function: int,
+    inputs: object,
+    labels: object,
+    out: _Array | None,
+    return_out: bool,
+    label_smoothing: float,
+    eps: float,
+    streaming_bytes: int,
+    num_threads: int,
+) -> Any: ...
 def read_sweep(source: _Array, num_threads: int) -> int: ...
 def copy_sweep(source: _Array, destination: _Array, num_threads: int) -> None: ...

@@ -2,25 +2,24 @@
 """All rows of a call: checked buffers in, blocks of rows to the threads, tallies out.
 
 This file is compiled once for every instruction set (setup.py); the Python names are the same in each
-of these modules. Blocks are fixed by the shape alone and their tallies are added in block order: the
-same bits for every number of threads.
+of these modules. The functions that begin with `plain` take arrays as the user gave them, see for
+themselves whether they lie plainly and fit together, and return None where anything is amiss, before
+anything is written: Python then takes the long way, which converts, walks other layouts, or names what
+is wrong. They are what makes small calls cheap.
 """
 
-from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
-from cython.parallel cimport prange, threadid
-from libc.stdint cimport int64_t, uint64_t, uintptr_t
-from libc.stdlib cimport free, malloc
+from numpy import empty_like, ndarray
+
+from cython.parallel cimport prange
+from libc.math cimport NAN
+from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from .column cimport column_bytes, columns_of_block
-from .items cimport Count, Elements, Function, elements_of_block, labels_are_good, run_bytes
-from .problem cimport BATCH, LOGSUMEXP, Batch, Output, Problem, Tally, add_exactly, count_rows
-from .row cimport kept_rows, rows_of_block
-from .tile cimport SHORT, tile_bytes, tiles_of_block
-from .vector cimport (
-    BF16, F16, F32, F64, bfloat16, float16, copy_bytes, end_threads, give_back, kOpenMP, lanes_of,
-    most_threads, plain_arithmetic, real, spread_pattern, sweep_bytes, vec, write_through, writer,
-)
+from .buffers cimport Plain, address, are_apart, can_be_written, lies_plainly, same_shape
+from .calls cimport all_elements, count_all, softmax_rows
+from .items cimport SIGMOID, Count, Elements, Function
+from .problem cimport LOGSUMEXP, Output, Problem, Tally
+from .vector cimport F16, F32, F64, U64, copy_bytes, end_threads, kOpenMP, most_threads, sweep_bytes, vec
 
 cdef extern from *:
     """
@@ -31,12 +30,6 @@ cdef extern from *:
     #endif
     """
     const char* const kCompiler
-
-cdef enum:
-    BLOCK_ELEMENTS = 131072  # logits of a block: large enough that handing it out costs nothing
-    SMALLEST_BLOCK = 4096
-    STAGE = 32768  # bytes of the stage in which the gradient waits for whole lines
-    LONGEST_KEPT = 8388608  # bytes of exponentials that are kept rather than computed twice
 
 isa = __name__.rpartition(".")[2]
 
@@ -66,122 +59,8 @@ def compiler():
     return kCompiler.decode()
 
 
-cdef char* address(object array) except? NULL:
-    """Where an array's first element lies. The caller holds the array for as long as it is used."""
-    cdef Py_buffer view
-    if array is None:
-        return NULL
-    PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
-    cdef char* p = <char*> view.buf
-    PyBuffer_Release(&view)
-    return p
-
-
-cdef inline Py_ssize_t rows_per_block(const Problem* p) noexcept nogil:
-    """Fixed by the shape: a sixteenth of the call, within limits; in few long rows, several all the same."""
-    cdef Py_ssize_t rows = p.outer * p.inner
-    cdef Py_ssize_t elements = min(BLOCK_ELEMENTS, max(SMALLEST_BLOCK, rows * p.classes // 16))
-    cdef Py_ssize_t block = max(elements // p.classes, min(8, (rows + 15) // 16), 1)
-    if block > BATCH:
-        block = block // BATCH * BATCH
-    return block
-
-
-cdef tuple report(const Problem* p, const Tally* tallies, Py_ssize_t blocks):
-    """The sum of all blocks, in their order."""
-    cdef Tally total
-    cdef Py_ssize_t i
-    cdef uint64_t caller = plain_arithmetic()
-    memset(&total, 0, sizeof(total))
-    total.bad_row = -1
-    for i in range(blocks):
-        add_exactly(&total.loss, &total.loss_lost, tallies[i].loss)
-        add_exactly(&total.weight, &total.weight_lost, tallies[i].weight)
-        total.loss_lost += tallies[i].loss_lost
-        total.weight_lost += tallies[i].weight_lost
-        total.valid += tallies[i].valid
-        total.nonzero += tallies[i].nonzero
-        if total.bad_row < 0:
-            total.bad_row = tallies[i].bad_row
-    if p.class_weight == NULL and p.sample_weight == NULL:
-        total.weight, total.nonzero = total.valid, total.valid
-    total.loss += total.loss_lost
-    total.weight += total.weight_lost
-    give_back(caller)
+cdef tuple told(const Tally* total):
     return total.loss, total.weight, total.valid, total.nonzero, total.bad_row
-
-
-cdef void count_block(const Problem* p, Py_ssize_t begin, Py_ssize_t end, Tally* tally) noexcept nogil:
-    cdef Batch b
-    cdef uint64_t caller = plain_arithmetic()
-    memset(&b, 0, sizeof(b))
-    b.first = begin
-    while b.first < end:
-        b.rows = min(BATCH, end - b.first)
-        count_rows(p, &b, tally)
-        b.first += b.rows
-    give_back(caller)
-
-
-cdef void softmax_block(
-    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, Py_ssize_t kept, Tally* tally,
-    real* like,
-) noexcept nogil:
-    """One block of rows by the kernel that suits the shape."""
-    cdef uint64_t caller = plain_arithmetic()
-    cdef writer[2] w
-    w[0] = write_through(scratch, not p.streaming)
-    w[1] = write_through(scratch + STAGE, not p.streaming)
-    scratch += 2 * STAGE
-    if p.inner > 1:
-        columns_of_block(p, begin, end, scratch, w, tally, like)
-    elif p.classes < SHORT:
-        tiles_of_block(p, begin, end, scratch, w, tally, like)
-    else:
-        rows_of_block(p, begin, end, scratch, kept, w, tally, like)
-    give_back(caller)
-
-
-cdef Py_ssize_t kept_bytes(const Problem* p, real* like) noexcept nogil:
-    """Bytes of one scratch row; 0 if rows are not to be kept."""
-    cdef vec[real] v
-    cdef Py_ssize_t width = lanes_of(<vec[real]*> NULL), vectors = (p.classes + width - 1) // width
-    cdef Py_ssize_t size = (vectors + 1) * <Py_ssize_t> sizeof(v)  # one more: reads go across the end
-    size = (size + 63) // 64 * 64
-    return size if p.grad != NULL and size <= LONGEST_KEPT else 0
-
-
-cdef tuple softmax_blocks(Problem* p, int num_threads, real* like):
-    cdef Py_ssize_t rows = p.outer * p.inner, block = rows_per_block(p)
-    cdef Py_ssize_t blocks = (rows + block - 1) // block, i
-    cdef Py_ssize_t kept = kept_bytes(p, like), pattern = 0, share = 2 * STAGE
-    share += column_bytes() if p.inner > 1 else max(kept * kept_rows(kept), tile_bytes())
-    if p.grad != NULL and p.inner == 1 and p.classes < SHORT:
-        pattern = p.classes * sizeof(vec[real])
-    cdef Tally* tallies
-    num_threads = <int> max(<Py_ssize_t> 1, min(<Py_ssize_t> num_threads, blocks))
-    cdef char* memory = <char*> malloc(64 + num_threads * share + pattern + blocks * sizeof(Tally))
-    if memory == NULL:
-        raise MemoryError()
-    cdef char* scratch = memory + (64 - <uintptr_t> memory % 64)
-    p.pattern = scratch + num_threads * share
-    tallies = <Tally*> (p.pattern + pattern)
-    try:
-        with nogil:
-            if pattern:
-                spread_pattern(<vec[real]*> p.pattern, p.classes)
-            memset(tallies, 0, blocks * sizeof(Tally))
-            for i in prange(
-                blocks, schedule="dynamic", num_threads=num_threads, use_threads_if=num_threads > 1
-            ):
-                tallies[i].bad_row = -1
-                softmax_block(
-                    p, i * block, min(rows, (i + 1) * block), scratch + threadid() * share, kept,
-                    tallies + i, like,
-                )
-        return report(p, tallies, blocks)
-    finally:
-        free(memory)
 
 
 def softmax_cross_entropy(
@@ -220,72 +99,9 @@ def softmax_cross_entropy(
         p.targets, p.target_kind = address(labels), label_kind
         p.target_itemsize = 8 if label_kind == F64 else 4 if label_kind == F32 else 2
         p.target_outer_stride, p.target_class_stride = label_stride, class_label_stride
-    p.exact, p.itemsize = kind == F64, itemsize
-    if kind == F64:
-        return softmax_blocks(&p, num_threads, <double*> NULL)
-    if kind == F32:
-        return softmax_blocks(&p, num_threads, <float*> NULL)
-    if kind == BF16:
-        return softmax_blocks(&p, num_threads, <bfloat16*> NULL)
-    return softmax_blocks(&p, num_threads, <float16*> NULL)
-
-
-cdef tuple elements_blocks(Elements* p, bint check_only, int num_threads, real* like):
-    """Runs all items; returns (sum of weighted losses, an element near the first refused one or -1)."""
-    cdef Py_ssize_t items = p.outer * p.inner, per_item = p.summed
-    cdef Py_ssize_t total = items * per_item
-    cdef Py_ssize_t elements = min(BLOCK_ELEMENTS, max(SMALLEST_BLOCK, total // 16))
-    cdef Py_ssize_t block = total if check_only else max(elements // per_item, 1)
-    cdef Py_ssize_t blocks, i, share = 2 * STAGE + run_bytes(), bad = -1
-    cdef double loss = 0, loss_lost = 0
-    cdef uint64_t caller
-    if check_only:
-        items, block = total, elements
-    blocks = (items + block - 1) // block
-    num_threads = <int> max(<Py_ssize_t> 1, min(<Py_ssize_t> num_threads, blocks))
-    cdef char* memory = <char*> malloc(64 + num_threads * share + blocks * sizeof(Count))
-    if memory == NULL:
-        raise MemoryError()
-    cdef char* scratch = memory + (64 - <uintptr_t> memory % 64)
-    cdef Count* counts = <Count*> (scratch + num_threads * share)
-    try:
-        with nogil:
-            memset(counts, 0, blocks * sizeof(Count))
-            for i in prange(
-                blocks, schedule="dynamic", num_threads=num_threads, use_threads_if=num_threads > 1
-            ):
-                elements_block(
-                    p, i * block, min(items, (i + 1) * block), scratch + threadid() * share, check_only,
-                    counts + i, like,
-                )
-        caller = plain_arithmetic()
-        for i in range(blocks):
-            add_exactly(&loss, &loss_lost, counts[i].loss)
-            loss_lost += counts[i].loss_lost
-            if bad < 0:
-                bad = counts[i].bad
-        loss += loss_lost
-        give_back(caller)
-        return loss, bad
-    finally:
-        free(memory)
-
-
-cdef void elements_block(
-    const Elements* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, bint check_only, Count* count,
-    real* like,
-) noexcept nogil:
-    cdef uint64_t caller = plain_arithmetic()
-    cdef writer[2] w
-    w[0] = write_through(scratch, not p.streaming)
-    w[1] = write_through(scratch + STAGE, not p.streaming)
-    scratch += 2 * STAGE
-    count.bad = -1
-    if not check_only:
-        elements_of_block(p, begin, end, scratch, w, count, like)
-    elif not labels_are_good(p, begin, end, scratch, like):
-        count.bad = begin
-    give_back(caller)
+    cdef Tally total
+    softmax_rows(&p, kind, num_threads, &total)
+    return told(&total)
 
 
 def elementwise(
@@ -308,13 +124,9 @@ def elementwise(
     p.keep, p.share, p.eps = 1 - label_smoothing, label_smoothing / 2, eps
     p.grad, p.hess, p.losses = address(grad), address(hess), address(losses)
     p.streaming, p.divisor = streaming, divisor
-    if kind == F64:
-        return elements_blocks(&p, check_only, num_threads, <double*> NULL)
-    if kind == F32:
-        return elements_blocks(&p, check_only, num_threads, <float*> NULL)
-    if kind == BF16:
-        return elements_blocks(&p, check_only, num_threads, <bfloat16*> NULL)
-    return elements_blocks(&p, check_only, num_threads, <float16*> NULL)
+    cdef Count total
+    all_elements(&p, check_only, num_threads, &total)
+    return total.loss, total.bad
 
 
 def activation(
@@ -336,16 +148,9 @@ def activation(
         p.grad = address(out)
         p.grad_outer_stride = out_outer_stride // itemsize
         p.grad_class_stride = out_class_stride // itemsize
-    p.streaming, p.keep, p.divisor, p.exact = streaming, 1, 1, kind == F64
-    p.itemsize = itemsize
-    if kind == F64:
-        softmax_blocks(&p, num_threads, <double*> NULL)
-    elif kind == F32:
-        softmax_blocks(&p, num_threads, <float*> NULL)
-    elif kind == BF16:
-        softmax_blocks(&p, num_threads, <bfloat16*> NULL)
-    else:
-        softmax_blocks(&p, num_threads, <float16*> NULL)
+    p.streaming, p.keep, p.divisor = streaming, 1, 1
+    cdef Tally total
+    softmax_rows(&p, kind, num_threads, &total)
 
 
 def count_labels(
@@ -361,21 +166,113 @@ def count_labels(
     p.class_weight = <const double*> address(class_weight)
     p.sample_weight = <const double*> address(sample_weight)
     p.keep = 1
-    cdef Py_ssize_t block = BLOCK_ELEMENTS, blocks = (rows + block - 1) // block, i
-    cdef Tally* tallies = <Tally*> malloc(max(blocks, 1) * sizeof(Tally))
-    if tallies == NULL:
-        raise MemoryError()
-    try:
-        with nogil:
-            memset(tallies, 0, blocks * sizeof(Tally))
-            for i in prange(
-                blocks, schedule="dynamic", num_threads=num_threads, use_threads_if=num_threads > 1
-            ):
-                tallies[i].bad_row = -1
-                count_block(&p, i * block, min(rows, (i + 1) * block), tallies + i)
-        return report(&p, tallies, blocks)
-    finally:
-        free(tallies)
+    cdef Tally total
+    count_all(&p, num_threads, &total)
+    return told(&total)
+
+
+def plain_softmax_cross_entropy(
+    logits, labels, grad_out, bint return_grad, double label_smoothing, double z_loss, int64_t ignore_index,
+    Py_ssize_t streaming_bytes, int num_threads,
+):
+    """The mean loss of rows along the last axis with a label each; with a gradient, (loss, gradient)."""
+    cdef Plain x, y, g
+    cdef Problem p
+    cdef Tally total
+    if not lies_plainly(logits, ndarray, &x) or not lies_plainly(labels, ndarray, &y):
+        return None
+    if x.kind < F16 or y.kind >= U64 or y.ndim != x.ndim - 1 or not same_shape(&x, &y, y.ndim):
+        return None
+    memset(&p, 0, sizeof(p))
+    p.outer, p.classes, p.inner = y.size, x.shape[x.ndim - 1], 1
+    p.logits, p.outer_stride, p.class_stride = x.data, p.classes, 1
+    p.labels, p.label_kind, p.label_stride = y.data, y.kind, y.itemsize
+    p.ignore_index = ignore_index
+    p.keep, p.share, p.weight_sum = 1 - label_smoothing, label_smoothing / p.classes, p.classes
+    p.z_loss, p.divisor = z_loss, 1
+    if return_grad or grad_out is not None:
+        if grad_out is not None and not (
+            lies_plainly(grad_out, ndarray, &g) and can_be_written(&g, &x) and are_apart(&g, &y)
+        ):
+            return None
+        count_all(&p, num_threads, &total)
+        if total.bad_row >= 0:
+            return None
+        if grad_out is None:
+            grad_out = empty_like(logits)
+            lies_plainly(grad_out, ndarray, &g)
+        p.grad, p.grad_outer_stride, p.grad_class_stride = g.data, p.classes, 1
+        p.streaming = g.bytes > streaming_bytes and g.data != x.data
+        p.divisor = total.weight
+    softmax_rows(&p, x.kind, num_threads, &total)
+    if total.bad_row >= 0:
+        return None
+    loss = total.loss / total.weight if total.weight != 0 else NAN
+    return loss if p.grad == NULL else (loss, grad_out)
+
+
+def plain_activation(int output, logits, out, Py_ssize_t streaming_bytes, int num_threads):
+    """softmax (1) or log_softmax (2) along the last axis, to `out` or a new array."""
+    cdef Plain x, o
+    cdef Problem p
+    cdef Tally total
+    if not lies_plainly(logits, ndarray, &x) or x.kind < F16 or x.ndim == 0:
+        return None
+    if out is None:
+        out = empty_like(logits)
+    if not lies_plainly(out, ndarray, &o) or not can_be_written(&o, &x):
+        return None
+    memset(&p, 0, sizeof(p))
+    p.output = <Output> output
+    p.classes, p.inner = x.shape[x.ndim - 1], 1
+    p.outer = x.size // p.classes
+    p.logits, p.outer_stride, p.class_stride = x.data, p.classes, 1
+    p.grad, p.grad_outer_stride, p.grad_class_stride = o.data, p.classes, 1
+    p.streaming, p.keep, p.divisor = o.bytes > streaming_bytes and o.data != x.data, 1, 1
+    softmax_rows(&p, x.kind, num_threads, &total)
+    return out
+
+
+def plain_elementwise(
+    int function, inputs, labels, out, bint return_out, double label_smoothing, double eps,
+    Py_ssize_t streaming_bytes, int num_threads,
+):
+    """The mean loss of all elements, with a gradient (loss, gradient); of the sigmoid, its array."""
+    cdef Plain x, y, g
+    cdef Elements p
+    cdef Count total
+    if not lies_plainly(inputs, ndarray, &x) or x.kind < F16:
+        return None
+    memset(&p, 0, sizeof(p))
+    p.function, p.kind = <Function> function, x.kind
+    p.outer, p.summed, p.inner = 1, 1, x.size
+    p.x, p.period = x.data, 1
+    p.keep, p.share, p.eps, p.divisor = 1 - label_smoothing, label_smoothing / 2, eps, x.size
+    if p.function != SIGMOID:
+        if not lies_plainly(labels, ndarray, &y) or y.ndim != x.ndim or not same_shape(&x, &y, x.ndim):
+            return None
+        p.labels, p.label_kind, p.label_size = y.data, y.kind, <int> y.itemsize
+    if out is not None:
+        if not lies_plainly(out, ndarray, &g) or not can_be_written(&g, &x):
+            return None
+        if p.function != SIGMOID:
+            if not are_apart(&g, &y):
+                return None
+            all_elements(&p, True, num_threads, &total)
+            if total.bad >= 0:
+                return None
+    elif return_out:
+        out = empty_like(inputs)
+        lies_plainly(out, ndarray, &g)
+    if out is not None:
+        p.grad, p.streaming = g.data, g.bytes > streaming_bytes and g.data != x.data
+    all_elements(&p, False, num_threads, &total)
+    if total.bad >= 0:
+        return None
+    if p.function == SIGMOID:
+        return out
+    loss = total.loss / x.size
+    return loss if out is None else (loss, out)
 
 
 def read_sweep(const unsigned char[::1] source, int num_threads):

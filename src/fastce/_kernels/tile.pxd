@@ -345,7 +345,7 @@ cdef inline void tiles_of_block(
     cdef Batch b
     cdef Tile tile = tile_in(scratch)
     cdef vec[real]* exps = <vec[real]*> tile.exps
-    cdef Py_ssize_t tile_rows = rows_of_tile(p)
+    cdef Py_ssize_t tile_rows = rows_of_tile(p), filled
     cdef const real* x
     memset(&b, 0, sizeof(b))
     b.first = begin
@@ -353,9 +353,10 @@ cdef inline void tiles_of_block(
         b.rows = min(tile_rows, end - b.first)
         count_rows(p, &b, tally)
         x = packed_rows(p, &b, tile.packed, like)
-        if needs_top(p) or not sum_as_it_lies(x, p.classes, tile_rows, &b, exps):
+        filled = (b.rows + WIDTH - 1) // WIDTH * WIDTH
+        if needs_top(p) or not sum_as_it_lies(x, p.classes, filled, &b, exps):
             take_exps_by_row(x, p, &b, exps)
-            sum_tile(x, p.classes, tile_rows, &b, exps)
+            sum_tile(x, p.classes, filled, &b, exps)
         if is_smoothed(p):
             sum_tile_products(p, x, &b, <vec[real]*> tile.beta)
         if not is_plain(p) or not end_plain_batch(p, &b, tally):

@@ -111,7 +111,7 @@ cdef extern from "<rows.h>" namespace "fastce" nogil:
 cdef extern from "<elements.h>" namespace "fastce" nogil:
     void integers(const char*, int kind, Py_ssize_t stride, Py_ssize_t n, int64_t* out)
     void numbers[T](const char*, int kind, Py_ssize_t n, vec[T]* out)
-    int F16, BF16, F32, F64
+    int I8, I16, I32, I64, U8, U16, U32, U64, F16, BF16, F32, F64
 
 cdef extern from "<stream.h>" namespace "fastce" nogil:
     cdef struct writer:

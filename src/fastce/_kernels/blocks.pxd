@@ -1,0 +1,117 @@
+"""A call cut into blocks of rows or elements, and what is done with one of them.
+
+Blocks are fixed by the shape alone, never by the number of threads: their tallies, added in block
+order, are then the same bits for every number.
+"""
+
+from libc.stdint cimport uint64_t
+from libc.string cimport memset
+
+from .column cimport columns_of_block
+from .items cimport Count, Elements, elements_of_block, labels_are_good
+from .problem cimport BATCH, Batch, Problem, Tally, count_rows
+from .row cimport rows_of_block
+from .tile cimport SHORT, tiles_of_block
+from .vector cimport give_back, lanes_of, plain_arithmetic, real, vec, write_through, writer
+
+cdef enum:
+    BLOCK_ELEMENTS = 131072  # logits of a block: large enough that handing it out costs nothing
+    SMALLEST_BLOCK = 4096
+    STAGE = 32768  # bytes of the stage in which the gradient waits for whole lines
+    LONGEST_KEPT = 8388608  # bytes of exponentials that are kept rather than computed twice
+
+
+cdef struct Blocks:
+    # How the rows, or elements, of a call are cut up; a thread's share of the scratch.
+    Py_ssize_t total, block, blocks
+    char* scratch
+    Py_ssize_t share
+
+
+cdef inline Blocks blocks_of(Py_ssize_t total, Py_ssize_t block) noexcept nogil:
+    cdef Blocks b
+    b.total, b.block, b.blocks = total, block, (total + block - 1) // block
+    b.scratch = NULL
+    b.share = 0
+    return b
+
+
+cdef inline Py_ssize_t rows_per_block(const Problem* p) noexcept nogil:
+    """Fixed by the shape: a sixteenth of the call, within limits; in few long rows, several all the same."""
+    cdef Py_ssize_t rows = p.outer * p.inner
+    cdef Py_ssize_t elements = min(BLOCK_ELEMENTS, max(SMALLEST_BLOCK, rows * p.classes // 16))
+    cdef Py_ssize_t block = max(elements // p.classes, min(8, (rows + 15) // 16), 1)
+    if block > BATCH:
+        block = block // BATCH * BATCH
+    return block
+
+
+cdef inline Py_ssize_t stage_bytes(bint streaming) noexcept nogil:
+    return 2 * STAGE if streaming else 0
+
+
+cdef inline char* open_writers(writer* w, char* scratch, bint streaming) noexcept nogil:
+    """Writers of the gradient and the Hessian; returns where their stages end."""
+    w[0] = write_through(scratch, not streaming)
+    w[1] = write_through(scratch + STAGE, not streaming)
+    return scratch + stage_bytes(streaming)
+
+
+cdef inline void count_block(const Problem* p, const Blocks* cut, Py_ssize_t i, Tally* tally) noexcept nogil:
+    cdef Py_ssize_t end = min(cut.total, (i + 1) * cut.block)
+    cdef Batch b
+    cdef uint64_t caller = plain_arithmetic()
+    tally.bad_row = -1
+    memset(&b, 0, sizeof(b))
+    b.first = i * cut.block
+    while b.first < end:
+        b.rows = min(BATCH, end - b.first)
+        count_rows(p, &b, tally)
+        b.first += b.rows
+    give_back(caller)
+
+
+cdef inline void softmax_block(
+    const Problem* p, const Blocks* cut, Py_ssize_t i, Py_ssize_t thread, Py_ssize_t kept, Tally* tally,
+    real* like,
+) noexcept nogil:
+    """One block of rows by the kernel that suits the shape."""
+    cdef Py_ssize_t begin = i * cut.block, end = min(cut.total, begin + cut.block)
+    cdef char* scratch = cut.scratch + thread * cut.share
+    cdef writer[2] w
+    cdef uint64_t caller = plain_arithmetic()
+    tally.bad_row = -1
+    scratch = open_writers(w, scratch, p.streaming)
+    if p.inner > 1:
+        columns_of_block(p, begin, end, scratch, w, tally, like)
+    elif p.classes < SHORT:
+        tiles_of_block(p, begin, end, scratch, w, tally, like)
+    else:
+        rows_of_block(p, begin, end, scratch, kept, w, tally, like)
+    give_back(caller)
+
+
+cdef inline Py_ssize_t kept_bytes(const Problem* p, real* like) noexcept nogil:
+    """Bytes of one scratch row; 0 if rows are not to be kept."""
+    cdef vec[real] v
+    cdef Py_ssize_t width = lanes_of(<vec[real]*> NULL), vectors = (p.classes + width - 1) // width
+    cdef Py_ssize_t size = (vectors + 1) * <Py_ssize_t> sizeof(v)  # one more: reads go across the end
+    size = (size + 63) // 64 * 64
+    return size if p.grad != NULL and size <= LONGEST_KEPT else 0
+
+
+cdef inline void elements_block(
+    const Elements* p, const Blocks* cut, Py_ssize_t i, Py_ssize_t thread, bint check_only, Count* count,
+    real* like,
+) noexcept nogil:
+    cdef Py_ssize_t begin = i * cut.block, end = min(cut.total, begin + cut.block)
+    cdef char* scratch = cut.scratch + thread * cut.share
+    cdef writer[2] w
+    cdef uint64_t caller = plain_arithmetic()
+    scratch = open_writers(w, scratch, p.streaming)
+    count.bad = -1
+    if not check_only:
+        elements_of_block(p, begin, end, scratch, w, count, like)
+    elif not labels_are_good(p, begin, end, scratch, like):
+        count.bad = begin
+    give_back(caller)
