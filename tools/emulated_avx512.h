@@ -111,6 +111,12 @@ EMULATED __m512d scalef_pd(unsigned m, __m512d a, __m512d b) {
 EMULATED __m512d fmsub_pd(__m512d a, __m512d b, __m512d c) {
     return each<__m512d>([&](int k) { return __builtin_fma(a[k], b[k], -c[k]); });
 }
+EMULATED __m512d fmadd_pd(__m512d a, __m512d b, __m512d c) {
+    return each<__m512d>([&](int k) { return __builtin_fma(a[k], b[k], c[k]); });
+}
+EMULATED __m512 fmadd_ps(__m512 a, __m512 b, __m512 c) {
+    return each<__m512>([&](int k) { return __builtin_fmaf(a[k], b[k], c[k]); });
+}
 EMULATED __m512i add_epi32(__m512i a, __m512i b) { return __m512i(u32x16(a) + u32x16(b)); }
 EMULATED __m512i or_epi32(__m512i old, unsigned m, __m512i a, __m512i b) {
     const u32x16 both = u32x16(a) | u32x16(b);
@@ -210,6 +216,8 @@ template <class V> EMULATED void store_aligned(void* p, V a) {
 #define _mm512_maskz_scalef_ps emulated::scalef_ps
 #define _mm512_maskz_scalef_pd emulated::scalef_pd
 #define _mm512_fmsub_pd emulated::fmsub_pd
+#define _mm512_fmadd_pd emulated::fmadd_pd
+#define _mm512_fmadd_ps emulated::fmadd_ps
 #define _mm512_maskz_cvtps_pd emulated::cvtps_pd
 #define _mm512_maskz_cvtpd_ps emulated::cvtpd_ps
 #define _mm512_maskz_cvtph_ps emulated::cvtph_ps
