@@ -13,7 +13,7 @@ from fastce._blocks import BLOCK_ELEMENTS, Index, native_rows, row_blocks
 from fastce._reduction import exact_sum
 
 LOGISTIC, BINARY, SIGMOID = 0, 1, 2
-RUN = 1024  # elements that the kernel takes at a time (elementwise.pxd)
+RUN = 1024  # elements that the kernel takes at a time (runs.pxd)
 
 
 class Elements(NamedTuple):

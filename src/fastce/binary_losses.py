@@ -13,13 +13,15 @@ from fastce._arguments import as_axis, as_flag, as_number
 from fastce._arrays import Array
 from fastce._elementwise import Elements, Options
 
-# A gradient larger than this is written past the caches: it would not stay there anyway.
-STREAMING_BYTES = 1 << 23
+# A gradient larger than this is written past the caches: the second level would not hold it anyway.
+STREAMING_BYTES = 1 << 21
 
 
-def _labels(labels: object, x: Array, name: str) -> tuple[Array, int]:
+def _labels(labels: object, x: Array, name: str) -> tuple[Array, int, bool]:
+    """Return the labels, the number of their dtype, and whether that alone keeps them in [0, 1]."""
     y = _arrays.as_array(labels, "labels")
-    if y.dtype == np.bool_:
+    certain = y.dtype == np.bool_
+    if certain:
         y = y.view(np.uint8)
     native = _arrays.native(y.dtype)
     kind = _arrays.LABEL_KINDS.get(native, _arrays.LOGIT_KINDS.get(native))
@@ -31,7 +33,7 @@ def _labels(labels: object, x: Array, name: str) -> tuple[Array, int]:
         )
     if y.shape != x.shape:
         raise ValueError(f"labels has shape {y.shape}, but {name} have {x.shape}")
-    return y, kind
+    return y, kind, certain
 
 
 def _item_axis(x: Array, axis: int | None, name: str) -> int | None:
@@ -93,7 +95,7 @@ def _loss(
     x, kind = _arrays.as_floats(inputs, name)
     k = _item_axis(x, axis, name)
     shape = x.shape if k is None else x.shape[:k] + x.shape[k + 1 :]
-    y, label_kind = _labels(labels, x, name)
+    y, label_kind, certain = _labels(labels, x, name)
     ratio = _pos_weight(pos_weight, x)
     sw = None
     if sample_weight is not None:
@@ -119,7 +121,8 @@ def _loss(
     elements = Elements(function, x, kind, k, y, label_kind, sw, ratio, grad, hess, flat)
     total = 0.0
     if x.size:
-        if grad_out is not None and not _elementwise.run(elements, options, check=True)[1]:
+        check = grad_out is not None and not (certain and function == _elementwise.LOGISTIC)
+        if check and not _elementwise.run(elements, options, check=True)[1]:
             _refuse(x, y, name)
         total, good = _elementwise.run(elements, options)
         if not good:

@@ -8,9 +8,10 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
 from .column cimport columns_of_block
-from .items cimport Count, Elements, elements_of_block, labels_are_good
+from .items cimport Count, elements_of_block, labels_are_good
 from .problem cimport BATCH, Batch, Problem, Tally, count_rows
 from .row cimport rows_of_block
+from .runs cimport Elements
 from .tile cimport SHORT, tiles_of_block
 from .vector cimport give_back, lanes_of, plain_arithmetic, real, vec, write_through, writer
 

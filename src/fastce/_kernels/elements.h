@@ -41,17 +41,22 @@ inline void integers(const char* p, int kind, ptrdiff_t stride, ptrdiff_t n, int
     }
 }
 
-FASTCE_INLINE double as_number(float16 x) { return widen(x); }
-FASTCE_INLINE double as_number(bfloat16 x) { return widen(x); }
-template <class S> FASTCE_INLINE double as_number(S x) { return double(x); }
+// One number as a lane. Labels of 64 bits are 0, 1 or wrong: what is beyond becomes 2, so that the rest is
+// a conversion of 32 bits, which every instruction set has.
+template <class lane> FASTCE_INLINE lane as_lane(float16 x) { return widen(x); }
+template <class lane> FASTCE_INLINE lane as_lane(bfloat16 x) { return widen(x); }
+template <class lane, class S> FASTCE_INLINE lane as_lane(S x) {
+    if constexpr (std::is_integral_v<S> && sizeof(S) == 8) return lane(int32_t((x | 1) == 1 ? x : 2));
+    return lane(x);
+}
 
 template <class T, class S> FASTCE_INLINE void read_lanes(const char* p, ptrdiff_t n, vec<T>* out) {
+    lane_t<T>* to = lanes(out);
     if constexpr (std::is_same_v<lane_t<T>, lane_t<S>>) {
         for (ptrdiff_t i = 0; i < n; i += vec<T>::lanes)
             out[i / vec<T>::lanes] = load(reinterpret_cast<const S*>(p) + i, n - i, 0.0).v;
     } else {
-        lane_t<T>* to = lanes(out);
-        for (ptrdiff_t i = 0; i < n; ++i) to[i] = lane_t<T>(as_number(element<S>(p + i * ptrdiff_t(sizeof(S)))));
+        for (ptrdiff_t i = 0; i < n; ++i) to[i] = as_lane<lane_t<T>>(element<S>(p + i * ptrdiff_t(sizeof(S))));
         for (ptrdiff_t i = n; i % vec<T>::lanes; ++i) to[i] = 0;
     }
 }

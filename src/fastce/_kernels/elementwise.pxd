@@ -1,52 +1,71 @@
 """Losses of independent binary problems: the formulas of one vector of elements."""
 
 from .vector cimport (
-    exp, log, log1p, magnitude, positive, real, scaled_log, share_of, vec, where_below, where_negative,
+    exp, magnitude, negative_at_one, product_sum, quotient, real, vec, where_below, where_negative,
     where_zero,
 )
 
-
-cdef inline vec[real] inverse_of_one_more(vec[real] e) noexcept nogil:
-    """1 / (1 + e) for 0 <= e <= 1; what rounding takes from the sum comes back to first order."""
-    cdef vec[real] one = vec[real](1.0)
-    cdef vec[real] sum = one + e
-    cdef vec[real] r = one / sum
-    return r - r * r * (e - (sum - one))
+cdef enum:
+    SATURATED = 40  # sigmoid(40) is 1, in double too
 
 
 cdef inline vec[real] sigmoid_of(vec[real] x) noexcept nogil:
-    cdef vec[real] e = exp(vec[real](0.0) - magnitude(x))
-    cdef vec[real] r = inverse_of_one_more(e)
-    return where_negative(x, e * r, r)
+    cdef vec[real] one = vec[real](1.0), limit = vec[real](SATURATED)
+    cdef vec[real] e = exp(where_below(limit, x, limit, x))
+    return e / (one + e)
 
 
-cdef inline vec[real] logistic_loss(vec[real] x, vec[real] no, vec[real] yes) noexcept nogil:
-    """no * softplus(x) + yes * softplus(-x); a term whose factor is 0 is 0."""
-    cdef vec[real] zero = vec[real](0.0)
-    cdef vec[real] near = log1p(exp(zero - magnitude(x)))
-    return (
-        where_zero(no, zero, no * positive(x)) + where_zero(yes, zero, yes * positive(zero - x))
-    ) + (no + yes) * near
+cdef inline vec[real] signed_share(
+    vec[real] part, vec[real] e, vec[real] z, vec[real] high, vec[real] low
+) noexcept nogil:
+    """part / (1 + e) * (high + low), negative where z is 1"""
+    cdef vec[real] rest
+    cdef vec[real] share = quotient(part, vec[real](1.0) + e, &rest)
+    return negative_at_one(product_sum(share, high, low, rest * high), z)
 
 
-cdef inline vec[real] smaller_sigmoid(vec[real] x) noexcept nogil:
-    """sigmoid(-|x|)"""
-    return share_of(exp(vec[real](0.0) - magnitude(x)))
+cdef inline vec[real] chosen(vec[real] p, vec[real] z, vec[real]* missing) noexcept nogil:
+    """1 - p where z is 0, p where it is 1, and what rounding took from it."""
+    cdef vec[real] no = vec[real](1.0) - z, other = negative_at_one(p, z), q = no - other
+    missing[0] = (no - q) - other
+    return q
 
 
-cdef inline vec[real] logistic_curvature(vec[real] x, vec[real] both) noexcept nogil:
-    """both * sigmoid(x) * sigmoid(-x)"""
-    cdef vec[real] e = exp(vec[real](0.0) - magnitude(x))
-    cdef vec[real] r = inverse_of_one_more(e)
-    return both * (e * r * r)
+cdef inline vec[real] inverse_times(
+    vec[real] q, vec[real] missing, vec[real] high, vec[real] low
+) noexcept nogil:
+    """(high + low) / (q + missing)"""
+    cdef vec[real] r = vec[real](1.0) / q
+    cdef vec[real] near = high * r
+    cdef vec[real] rest = ((high - near * q) - near * missing) + low
+    return near + rest * r
 
 
-cdef inline vec[double] binary_loss(vec[double] p, vec[double] z, vec[double] eps) noexcept nogil:
-    """-(z ln max(p, eps) + (1 - z) ln max(1 - p, eps)); 0 ln 0 is 0."""
+cdef inline vec[double] logistic_loss(
+    vec[double] x, vec[double] near, vec[double] no, vec[double] yes
+) noexcept nogil:
+    """no * softplus(x) + yes * softplus(-x), near = softplus(-|x|); a term whose factor is 0 is 0."""
+    cdef vec[double] factor = where_negative(x, yes, no)
+    return where_zero(factor, vec[double](0.0), factor * magnitude(x)) + (no + yes) * near
+
+
+cdef inline vec[double] logistic_gradient(
+    vec[double] x, vec[double] smaller, vec[double] no, vec[double] yes
+) noexcept nogil:
+    """no * sigmoid(x) - yes * sigmoid(-x), smaller = sigmoid(-|x|)"""
+    cdef vec[double] both = (no + yes) * smaller
+    return where_negative(x, both - yes, no - both)
+
+
+cdef inline vec[double] binary_loss(
+    vec[double] p, vec[double] z, vec[double] yes_log, vec[double] no_log, vec[double] eps,
+    vec[double] eps_log,
+) noexcept nogil:
+    """-(z ln max(p, eps) + (1 - z) ln max(1 - p, eps)) from ln p and ln(1 - p); 0 ln 0 is 0."""
     cdef vec[double] zero = vec[double](0.0), one = vec[double](1.0)
     cdef vec[double] no = one - z
-    cdef vec[double] yes_log = where_below(p, eps, log(eps), scaled_log(p))
-    cdef vec[double] no_log = where_below(one - p, eps, log(eps), log1p(zero - p))
+    yes_log = where_below(p, eps, eps_log, yes_log)
+    no_log = where_below(one - p, eps, eps_log, no_log)
     return zero - (where_zero(z, zero, z * yes_log) + where_zero(no, zero, no * no_log))
 
 
@@ -55,8 +74,9 @@ cdef inline vec[double] binary_slope(vec[double] p, vec[double] z, vec[double] e
     cdef vec[double] zero = vec[double](0.0), one = vec[double](1.0)
     cdef vec[double] no = one - z, q = one - p
     cdef vec[double] lacking = (one - q) - p  # 1 - p is exactly q + lacking
-    cdef vec[double] slope = no / q
-    slope = where_zero(lacking, slope, slope - slope * lacking / q)
+    cdef vec[double] inverse = one / q
+    cdef vec[double] slope = no * inverse
+    slope = where_zero(lacking, slope, slope - slope * lacking * inverse)
     return where_zero(no, zero, where_below(q, eps, zero, slope)) - where_zero(
         z, zero, where_below(p, eps, zero, z / p)
     )

@@ -17,8 +17,9 @@ from libc.string cimport memset
 
 from .buffers cimport Plain, address, are_apart, can_be_written, lies_plainly, same_shape
 from .calls cimport all_elements, count_all, softmax_rows
-from .items cimport SIGMOID, Count, Elements, Function
+from .items cimport Count
 from .problem cimport LOGSUMEXP, Output, Problem, Tally
+from .runs cimport SIGMOID, Elements, Function
 from .vector cimport F16, F32, F64, U64, copy_bytes, end_threads, kOpenMP, most_threads, sweep_bytes, vec
 
 cdef extern from *:

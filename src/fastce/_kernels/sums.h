@@ -51,14 +51,32 @@ template <class T> FASTCE_INLINE vec<T> narrowed(vec<double> low, vec<double> hi
     }
 }
 
-// Doubles as lanes of an array of vectors, from lane k on.
-template <class T> FASTCE_INLINE void set_lanes(vec<T>* to, ptrdiff_t k, vec<double> v) {
-    for (int l = 0; l < vec<double>::lanes; ++l) lanes(to)[k + l] = lane_t<T>(v.v[l]);
+// vec<double> lanes of an array of vectors, from lane k on.
+template <class T> FASTCE_INLINE vec<double> load_wide(const vec<T>* v, ptrdiff_t k) {
+    return load_widened(lanes(v) + k);
+}
+FASTCE_INLINE void store_narrow(double* p, vec<double> v) { store(p, v); }
+FASTCE_INLINE void store_narrow(float* p, vec<double> v) {
+#if defined(__AVX512F__)
+    _mm256_storeu_ps(p, _mm512_maskz_cvtpd_ps(0xff, __m512d(v.v)));
+#elif defined(__AVX2__)
+    _mm_storeu_ps(p, _mm256_cvtpd_ps(__m256d(v.v)));
+#else
+    for (int k = 0; k < vec<double>::lanes; ++k) p[k] = float(v.v[k]);
+#endif
+}
+template <class T> FASTCE_INLINE void store_narrow(vec<T>* to, ptrdiff_t k, vec<double> v) {
+    store_narrow(lanes(to) + k, v);
 }
 
 // The first n lanes of v, stored as T.
 template <class T> FASTCE_INLINE void store_numbers(T* p, vec<double> v, ptrdiff_t n) {
-    for (int k = 0; k < vec<double>::lanes && k < n; ++k) p[k] = narrow<T>(lane_t<T>(v.v[k]));
+    lane_t<T> part[vec<double>::lanes];
+    if constexpr (sizeof(T) == sizeof(lane_t<T>)) {
+        if (n >= vec<double>::lanes) return store_narrow(p, v);
+    }
+    store_narrow(part, v);
+    for (int k = 0; k < vec<double>::lanes && k < n; ++k) p[k] = narrow<T>(part[k]);
 }
 
 // x * slope + offset, rounded once from double.
@@ -238,6 +256,20 @@ template <class T> FASTCE_INLINE vec<T> fused(vec<T> a, vec<T> b, vec<T> c) {
 }
 #endif
 
+// A running sum of doubles that is as precise as T's lanes need.
+template <class T> struct sum_of_doubles {
+    wide_sum<double> exact;
+
+    FASTCE_INLINE void add(vec<double> v) {
+        if constexpr (sizeof(lane_t<T>) == 8) {
+            exact.add(v);
+        } else {
+            exact.parts = exact.parts + v;
+        }
+    }
+    FASTCE_INLINE double value() const { return exact.value(); }
+};
+
 // e * (high + low) + rest, rounded about once: without fused multiply-add, floats take the way over double.
 template <class T> FASTCE_INLINE vec<T> product_sum(vec<T> e, vec<T> high, vec<T> low, vec<T> rest) {
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
@@ -317,29 +349,5 @@ template <class T> struct wide_lanes {
         for (int k = 0; k < count; ++k) fastce::store(p + k * vec<double>::lanes, parts[k].lanes_total());
     }
 };
-
-// unit * (no sigmoid(x) - yes sigmoid(-x)) with no = (1 - z) keep + share and yes = (z keep + share) ratio,
-// from the smaller sigmoid, that of -|x|. In double, where labels and weights keep their digits.
-FASTCE_INLINE vec<double> logistic_gradient(vec<double> x, vec<double> smaller, vec<double> z, double keep,
-                                            double share, const double* ratio, const double* unit) {
-    const vec<double> one(1.0), k(keep), s(share), zero(0.0), u = load(unit);
-    vec<double> no = (one - z) * k + s, yes = z * k + s;
-    if (ratio) yes = yes * load(ratio);
-    const vec<double> both = (no + yes) * smaller;
-    return where_zero(u, zero, where_negative(x, both - yes, no - both) * u);
-}
-template <class T>
-FASTCE_INLINE vec<T> logistic_gradients(vec<T> x, vec<T> smaller, vec<T> z, double keep, double share,
-                                        const double* ratio, const double* unit) {
-    if constexpr (sizeof(lane_t<T>) == 8) {
-        return logistic_gradient(x.v, smaller.v, z.v, keep, share, ratio, unit).v;
-    } else {
-        constexpr int half = vec<double>::lanes;
-        return narrowed<T>(
-            logistic_gradient(widened<0>(x.v), widened<0>(smaller.v), widened<0>(z.v), keep, share, ratio, unit),
-            logistic_gradient(widened<1>(x.v), widened<1>(smaller.v), widened<1>(z.v), keep, share,
-                              ratio ? ratio + half : ratio, unit + half));
-    }
-}
 
 }  // namespace fastce

@@ -63,11 +63,11 @@ cdef extern from "<exp_log.h>" namespace "fastce" nogil:
     bint has_nan[T](const T*, Py_ssize_t, Py_ssize_t)
     void prefetch_ahead(const void*)
     void prefetch_run(const void*, Py_ssize_t)
-    void set_lanes[T](vec[T]*, Py_ssize_t, vec[double])
     void store_numbers[T](T*, vec[double], Py_ssize_t)
-    vec[T] logistic_gradients[T](vec[T], vec[T], vec[T], double, double, const double*, const double*)
     vec[T] linear[T](vec[T], double, double)
     vec[T] weighted[T](vec[T], double, double, const double*, Py_ssize_t)
+    void store_narrow[T](vec[T]*, Py_ssize_t, vec[double])
+    vec[double] load_wide[T](const vec[T]*, Py_ssize_t)
     vec[T] product_sum[T](vec[T], vec[T], vec[T], vec[T])
     double lost[T](double, const vec[T]*)
     vec[double] multiply_subtract(vec[double], vec[double], vec[double])
@@ -84,6 +84,9 @@ cdef extern from "<sums.h>" namespace "fastce" nogil:
         void add2 "add"(vec[T], vec[T])
         void add_product(vec[T], vec[T], double)
         double split(double*)
+        double value()
+    cdef cppclass sum_of_doubles[T]:
+        void add(vec[double])
         double value()
     cdef cppclass wide_lanes[T]:
         void clear()
@@ -107,6 +110,29 @@ cdef extern from "<rows.h>" namespace "fastce" nogil:
     int judge_sums(double* rest, double* own, const double* weight, Py_ssize_t)
     double log_of_product(const double* rest, const double* own, Py_ssize_t)
     void split_doubles[T](const double*, const double*, Py_ssize_t, vec[T]*, vec[T]*)
+
+cdef extern from "<logistic.h>" namespace "fastce" nogil:
+    const double kLeastMean
+    cdef cppclass logistic_doubt[T]:
+        void see(vec[T] x, vec[T] z)
+        bint hard()
+        bint none()
+    cdef cppclass binary_doubt[T]:
+        void see(vec[T] p, vec[T] z, vec[T] q)
+        bint hard()
+        bint none(double eps)
+    cdef cppclass log_product[T]:
+        void add(vec[T], vec[T])
+        void multiply(vec[T], vec[T])
+        void take_exponents()
+        double value()
+    const vec[T]* from_lane[T](const vec[T]*, Py_ssize_t)
+    vec[T] negative_at_one[T](vec[T], vec[T])
+    bint all_hard(const double*, Py_ssize_t)
+    vec[T] minus_size[T](vec[T])
+    vec[T] quotient[T](vec[T], vec[T], vec[T]*)
+    vec[T] moderate_exp[T](vec[T])
+    vec[T] log1p_of_share[T](vec[T])
 
 cdef extern from "<elements.h>" namespace "fastce" nogil:
     void integers(const char*, int kind, Py_ssize_t stride, Py_ssize_t n, int64_t* out)
