@@ -122,7 +122,8 @@ def test_float64_labels_keep_their_digits(each_isa) -> None:
     x = np.array([100.0, 1e4, -1e5, 3.0], np.float32)
     labels = np.array([1 - 2e-8, 1 - 2e-8, 1e-12, 1 / 3])  # in float32 two of them are 1
     check(sigmoid_cross_entropy, x, labels, each_isa)
-    x, labels = np.full(9, 30, np.float32), np.full(9, 1 - 2e-8)  # nothing but the labels is unusual
+    # Here nothing but the labels is unusual.
+    x, labels = np.full(9, 30, np.float32), np.full(9, 1 - 2e-8)
     check(sigmoid_cross_entropy, x, labels, each_isa)
 
 

@@ -371,13 +371,13 @@ cdef inline void one_run(const Elements* p, Run* r, writer* w, real* like) noexc
     if p.hess != NULL:
         seek(w[1], <char*> ((<real*> p.hess) + r.at))
         hess = <real*> room(w[1])
+    r.good = True
     if p.function == SIGMOID:
         sigmoid_run(x, r.n, grad, r.streams)
     else:
         if p.grad == p.x:
             memcpy(r.copy, x, r.n * sizeof(real))
             x = <const real*> r.copy
-        r.good = True
         if not (r.ordinary and ordinary_run(p, x, grad, r)):
             any_run(p, x, grad, hess, r)
     if r.streams:
