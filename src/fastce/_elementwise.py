@@ -116,7 +116,7 @@ def _run_blocks(e: Elements, o: Options, check: bool) -> tuple[float, bool]:
             loss, bad = _call(block, shape, pos_weight, o._replace(streaming=False), check)
             sums.append(loss)
             good = good and bad < 0
-            if block.losses is not None:
+            if block.losses is not None and not check:
                 losses = losses + block.losses.astype(np.float64)
             for output, made in ((e.grad, block.grad), (e.hess, block.hess)):
                 if output is not None and made is not None and not check:
