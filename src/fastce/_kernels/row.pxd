@@ -1,12 +1,13 @@
 """Long rows whose classes lie one after another: one sweep, one exponential per logit.
 
 Design. (a) exp(x - anchor) needs an anchor that is only near the row's maximum, not the maximum
-itself: it is guessed from the row's beginning, and the sum tells afterwards whether the guess held;
-only then is the maximum looked for and the row swept again. Ordinary logits (a maximum between -16
-and 16) take the anchor 0, so that the subtraction rounds nothing. (b) The label's own term comes
-out of the sum again, as exactly as it went in (see ends.pxd for what that is good for). (c) For the gradient the exponentials stay in a scratch row, and while one row
-is swept the gradient of the row before it streams out: reading and writing overlap. Rows too long for
-a scratch row compute their exponentials again.
+itself. The rows of a batch are swept with the anchor 0, which suits ordinary logits (a maximum between
+-16 and 16) and rounds nothing; the sums tell afterwards whom it did not suit, and those rows are summed
+alone, from their own beginning's maximum or, if need be, from their true one. (b) The label's own term
+comes out of the sum again, as exactly as it went in (ends.pxd says what that is good for). (c) For the
+gradient the exponentials of a batch stay in a scratch, and while one batch is swept the gradients of the
+batch before stream out: reading and writing overlap. Rows too long for a scratch compute their
+exponentials again.
 """
 
 from libc.math cimport INFINITY

@@ -1,8 +1,8 @@
 """What a long row leaves behind: its gradient, the diagonal of its Hessian, or its log_softmax.
 
 Design. A batch of rows that have been swept waits (Pending) until the next one is swept; then each row's
-output goes out block by block. Whole cache lines go straight from registers to memory; what begins or ends within a line
-passes through the writer's stage (stream.h).
+output goes out block by block. Whole cache lines go straight from registers to memory; what begins or
+ends within a line passes through the writer's stage (stream.h).
 """
 
 from libc.math cimport INFINITY

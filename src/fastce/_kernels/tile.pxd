@@ -1,10 +1,10 @@
 """Short rows that lie one after another: many rows at a time, no lane wasted.
 
 Design. (a) Exponentials need no row: with the anchor 0 they are taken of the logits as they lie, vector
-by vector across the ends of rows. (b) The sums of as many rows as a vector has lanes
-come out of one transposing tree (shuffle.h). (c) For the gradient the rows' factors are spread over the
-lanes by a pattern that repeats with the tile. (d) Where that anchor does not suit
-one row of a tile, the tile is done again with every row's own.
+by vector across the ends of rows. (b) The sums of as many rows as a vector has lanes come out of one
+transposing tree (shuffle.h). (c) For the gradient the rows' factors are spread over the lanes by a
+pattern that repeats with the tile. (d) Where that anchor does not suit one row of a tile, the tile is
+done again with every row's own.
 """
 
 from libc.math cimport INFINITY
@@ -18,9 +18,10 @@ from .problem cimport (
 from .row cimport anchor_at, choose_anchor, row_max
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
-    F64, advance, doubles, finish, judge_sums, kClearWinner, kExpScale, kLeastRest, kOutOfRange, lane, lanes_of,
-    load, load_first, number, numbers, prefetch_ahead, product_sum, put_doubles, real, room, row_sums, scaled_exp,
-    seek, set_lane, set_number, split_doubles, spread, store_first, store_lanes, vec, wide_sum, writer,
+    F64, advance, doubles, finish, judge_sums, kClearWinner, kExpScale, kLeastRest, kOutOfRange, lane,
+    lanes_of, load, load_first, number, numbers, prefetch_ahead, product_sum, put_doubles, real, room,
+    row_sums, scaled_exp, seek, set_lane, set_number, split_doubles, spread, store_first, store_lanes,
+    vec, wide_sum, writer,
 )
 
 cdef enum:
