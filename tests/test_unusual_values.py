@@ -228,3 +228,13 @@ def test_a_row_without_a_target_counts_as_0_whatever_it_holds(n_classes, isa) ->
     ):
         for loss_or_gradient in both(logits, labels, **options):
             np.testing.assert_array_equal(loss_or_gradient, 0)
+
+
+def test_a_row_of_nothing_is_nan_also_without_a_target(isa) -> None:
+    """z_loss squares lse, and the square of -inf is no excuse."""
+    for n_classes in (3, 200):
+        logits = np.full((2, n_classes), -np.inf, np.float32)
+        logits[1] = 0
+        loss = softmax_cross_entropy(logits, np.zeros_like(logits), z_loss=0.1, reduction="none")
+        assert np.isnan(loss[0])
+        np.testing.assert_allclose(loss[1], 0.1 * np.log(n_classes) ** 2, rtol=1e-6)

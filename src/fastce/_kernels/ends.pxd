@@ -76,7 +76,8 @@ cdef inline void find_losses(const Problem* p, Batch* b, Py_ssize_t i) noexcept 
         loss = loss + where_zero(beta_sum, zero, beta_sum * above - doubles(b.dot + i))
         if p.z_loss != 0:
             lse = logsumexp(b, i)
-            loss = loss + vec[double](p.z_loss) * lse * lse
+            # lse - lse is 0, or NaN where a row is all -inf: its loss is NaN, not the square's inf.
+            loss = loss + vec[double](p.z_loss) * (lse * lse + (lse - lse))
     put_doubles(b.loss + i, where_zero(weight, zero, loss * weight))
 
 
