@@ -90,3 +90,9 @@ def test_class_counts() -> None:
             np.testing.assert_array_equal(counts, [0, 0, 0])
     with pytest.raises(ValueError, match="accepted is \\(C,\\) with C >= 1"):
         fastce.class_weights([])
+
+
+def test_a_weight_that_is_refused_is_refused_without_rows_too() -> None:
+    nothing = np.empty((0, 3), np.float32)
+    with pytest.raises(ValueError, match="sample_weight is -1"):
+        fastce.sigmoid_cross_entropy(nothing, nothing, sample_weight=-1.0)

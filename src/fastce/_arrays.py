@@ -220,25 +220,26 @@ def as_weight(value: object, name: str, shape: tuple[int, ...], broadcast: bool)
     w = as_array(value, name)
     if w.dtype.kind not in "fiub" and not is_bfloat16(w.dtype):
         raise TypeError(f"{name} has dtype {w.dtype}, accepted are real numbers")
-    given = w.shape
-    if broadcast and given != shape:
+    as_given = w
+    if w.dtype != np.float64:
+        with np.errstate(over="ignore"):  # a long double past float64 is refused below
+            w = w.astype(np.float64)
+    if broadcast and w.shape != shape:
         try:
-            w = np.broadcast_to(w, shape)
+            spread = np.broadcast_to(w, shape)
         except ValueError:
             raise ValueError(
-                f"{name} has shape {given}, which does not broadcast to {shape}"
+                f"{name} has shape {w.shape}, which does not broadcast to {shape}"
             ) from None
-    elif given != shape:
-        raise ValueError(f"{name} has shape {given}, accepted is {shape}")
-    as_given = w
-    if w.dtype != np.float64 or not (w.flags.c_contiguous and w.flags.aligned):
-        with np.errstate(over="ignore"):  # a long double past float64 is refused below
-            w = np.require(w, np.float64, ["C", "A"])
+    elif w.shape != shape:
+        raise ValueError(f"{name} has shape {w.shape}, accepted is {shape}")
+    else:
+        spread = w
     if w.size and not (w.min() >= 0 and w.max() < np.inf):  # NaN is neither
         at = tuple(int(k) for k in np.argwhere(~(np.isfinite(w) & (w >= 0)))[0])
-        place = f"[{', '.join(map(str, at))}]" if given else ""
+        place = f"[{', '.join(map(str, at))}]" if at else ""
         raise ValueError(f"{name}{place} is {as_given[at]}, accepted are finite numbers >= 0")
-    return w
+    return np.require(spread, np.float64, ["C", "A"])
 
 
 def overlaps(a: Array, b: Array) -> bool:
