@@ -9,6 +9,7 @@ from libc.string cimport memset
 
 from .column cimport columns_of_block
 from .items cimport Count, elements_of_block, labels_are_good
+from .pair cimport is_plain_pair, pairs_of_block
 from .problem cimport BATCH, Batch, Problem, Tally, count_rows
 from .row cimport rows_of_block
 from .runs cimport Elements
@@ -85,6 +86,8 @@ cdef inline void softmax_block(
     scratch = open_writers(w, scratch, p.streaming)
     if p.inner > 1:
         columns_of_block(p, begin, end, scratch, w, tally, like)
+    elif is_plain_pair(p):
+        pairs_of_block(p, begin, end, scratch, w, tally, like)
     elif p.classes < SHORT:
         tiles_of_block(p, begin, end, scratch, w, tally, like)
     else:

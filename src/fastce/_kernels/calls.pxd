@@ -105,6 +105,7 @@ cdef inline int softmax_blocks(Problem* p, int num_threads, Tally* total, real* 
 cdef inline int softmax_rows(Problem* p, int kind, int num_threads, Tally* total) except -1:
     """Losses and outputs of all rows."""
     p.exact, p.itemsize = kind == F64, 8 if kind == F64 else 4 if kind == F32 else 2
+    p.unit = 1 / p.divisor
     if kind == F64:
         return softmax_blocks(p, num_threads, total, <double*> NULL)
     if kind == F32:

@@ -14,7 +14,7 @@ from .problem cimport (
     BATCH, LOG_SOFTMAX, LOGSUMEXP, Batch, Problem, Tally, count_rows, is_smoothed, needs_top,
 )
 from .row cimport anchor_at, choose_anchor
-from .tile cimport unscale_factors
+from .tile_output cimport unscale_factors
 from .vector cimport (
     F64, advance, finish, kExpScale, kLargestSum, kSmallestSum, lane, lanes_of, linear, load,
     load_first, maximum, number, numbers, prefetch_run, product_sum, real, room, scaled_exp, seek,

@@ -24,9 +24,11 @@ cdef inline vec[double] logsumexp(Batch* b, Py_ssize_t i) noexcept nogil:
 cdef inline void find_factors(const Problem* p, Batch* b, Py_ssize_t i) noexcept nogil:
     """The gradient's coefficients of the rows from i on, as many as a vector holds."""
     cdef vec[double] rest = doubles(b.rest + i), own = doubles(b.own + i), kappa = doubles(b.kappa + i)
-    cdef vec[double] beyond = doubles(b.beta_sum + i), unit = doubles(b.weight + i) / vec[double](p.divisor)
+    cdef vec[double] beyond = doubles(b.beta_sum + i), unit = vec[double](p.unit)
     cdef vec[double] total = rest + own, inverse = vec[double](1.0) / total
     cdef vec[double] alpha, factor, lacking
+    if b.uniform < i + WIDTH:
+        unit = doubles(b.weight + i) / vec[double](p.divisor)
     if p.z_loss != 0:
         beyond = beyond + vec[double](2 * p.z_loss) * logsumexp(b, i)
     alpha = (kappa + beyond) * unit

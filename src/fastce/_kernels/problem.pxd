@@ -52,6 +52,7 @@ cdef struct Problem:
     double weight_sum  # the sum of class_weight, or classes
     double z_loss
     double divisor  # of the gradient
+    double unit  # 1 / divisor
     Py_ssize_t itemsize  # of logits, gradient and Hessian
     bint exact  # lanes are double: what is rounded to double first shows
     const char* pattern  # to which row each lane of a tile belongs (shuffle.h)
@@ -106,6 +107,11 @@ cdef inline bint is_plain(const Problem* p) noexcept nogil:
         p.output == GRADIENT and p.targets == NULL and p.share == 0 and p.z_loss == 0
         and p.class_weight == NULL and p.sample_weight == NULL and p.losses == NULL and not p.exact
     )
+
+
+cdef inline bint is_paired(const Problem* p) noexcept nogil:
+    """Whether rows are a label and one other class, and all there is to a row are these two numbers."""
+    return p.classes == 2 and p.output == GRADIENT and not is_smoothed(p) and p.hess == NULL
 
 
 cdef inline void add_exactly(double* sum, double* lost, double x) noexcept nogil:

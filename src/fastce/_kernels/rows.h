@@ -4,6 +4,8 @@
 #include "exp_log.h"
 #include "sums.h"
 
+#include <cmath>
+
 namespace fastce {
 
 // Whether n labels are classes, none of them the one that is ignored.
@@ -63,19 +65,26 @@ inline int judge_sums(double* rest, double* own, const double* weight, ptrdiff_t
     return (any(outside) ? kOutOfRange : 0) | (any(clear) ? kClearWinner : 0);
 }
 
-// The sum of log(1 + rest / own) over n rows, as one logarithm of a product; negative where that is not
-// precise enough: a factor so large that the product might overflow, or losses so small that 1 hides them.
+// The sum of log(1 + rest / own) over at most 64 rows, as one logarithm of a product; negative where that is
+// not precise enough: numbers so large or small that a product might leave the range, or losses so small
+// that 1 hides them.
 inline double log_of_product(const double* rest, const double* own, ptrdiff_t n) {
-    const vec<double> largest(0x1p50);  // 16 factors to a lane at most
-    vec<double> product(1.0);
-    raw_of<double>::mask fits = product.v == product.v;
-    for (ptrdiff_t i = 0; i < n; i += vec<double>::lanes) {
-        const vec<double> ratio = load(rest + i) / load(own + i);
-        fits &= ratio.v < largest.v;
-        product = product * ratio + product;
-    }
-    const double sum = lane_sum(log(product));
-    return !any(~fits) && sum > 1e-7 * double(n) ? sum : -1;
+    constexpr double bound = vec<double>::lanes == 2 ? 0x1p31 : 0x1p62;  // 64 / lanes factors to a lane
+    constexpr ptrdiff_t lanes = vec<double>::lanes;
+    const vec<double> largest(bound), smallest(1 / bound), one(1.0);
+    vec<double> totals[2] = {one, one}, owns[2] = {one, one};  // so that products wait less for each other
+    raw_of<double>::mask fits = one.v == one.v;
+    auto take = [&](ptrdiff_t i, int chain) __attribute__((always_inline)) {
+        const vec<double> term = load(own + i), total = load(rest + i) + term;
+        fits &= (term.v > smallest.v) & (total.v < largest.v);
+        owns[chain] = owns[chain] * term;
+        totals[chain] = totals[chain] * total;
+    };
+    ptrdiff_t i = 0;
+    for (; i + 2 * lanes <= n; i += 2 * lanes) take(i, 0), take(i + lanes, 1);
+    if (i < n) take(i, 0);
+    const double sum = lane_sum(log((totals[0] * totals[1]) / (owns[0] * owns[1])));
+    return !any(~fits) && sum > 1e-7 * double(n) && sum < HUGE_VAL ? sum : -1;
 }
 
 // n numbers x + rest as lanes, in two parts that together are more precise than one.

@@ -24,19 +24,32 @@ template <class T> FASTCE_INLINE vec<T> permute(vec<T> v, typename vec<T>::mask 
     return r;
 }
 
-// One step of a transposing sum: lane l holds a[l] + a[l ^ 2^bit] where that bit of l is clear, the
-// same of b where it is set.
-template <class T, int bit, size_t... l>
-FASTCE_INLINE vec<T> fold(vec<T> a, vec<T> b, std::index_sequence<l...>) {
-    constexpr int lanes = vec<T>::lanes, step = 1 << bit;
+// Lanes of a and b, which count as one array, in the order that Order::at(lane, lanes, part) tells.
+template <class Order, int part, class T, size_t... l>
+FASTCE_INLINE vec<T> rearranged(vec<T> a, vec<T> b, std::index_sequence<l...>) {
+    constexpr size_t lanes = sizeof...(l);
 #if defined(__clang__) || __GNUC__ >= 12
-    return __builtin_shufflevector(a.v, b.v, int(l & step ? lanes + l : l)...) +
-           __builtin_shufflevector(a.v, b.v, int(l & step ? lanes + (l ^ step) : (l ^ step))...);
+    return __builtin_shufflevector(a.v, b.v, int(Order::at(l, lanes, part))...);
 #else
     using index = typename vec<T>::mask;
-    return __builtin_shuffle(a.v, b.v, index{int(l & step ? lanes + l : l)...}) +
-           __builtin_shuffle(a.v, b.v, index{int(l & step ? lanes + (l ^ step) : (l ^ step))...});
+    using number = std::remove_reference_t<decltype(index{}[0])>;
+    return __builtin_shuffle(a.v, b.v, index{number(Order::at(l, lanes, part))...});
 #endif
+}
+template <class Order, int part, class T> FASTCE_INLINE vec<T> rearranged(vec<T> a, vec<T> b) {
+    return rearranged<Order, part>(a, b, std::make_index_sequence<vec<T>::lanes>{});
+}
+
+// One step of a transposing sum: lane l holds a[l] + a[l ^ 2^bit] where that bit of l is clear, the
+// same of b where it is set.
+template <int bit> struct own_lane {
+    static constexpr size_t at(size_t l, size_t lanes, int) { return l >> bit & 1 ? lanes + l : l; }
+};
+template <int bit> struct partner_lane {
+    static constexpr size_t at(size_t l, size_t lanes, int) { return own_lane<bit>::at(l, lanes, 0) ^ 1 << bit; }
+};
+template <class T, int bit> FASTCE_INLINE vec<T> fold(vec<T> a, vec<T> b) {
+    return rearranged<own_lane<bit>, 0>(a, b) + rearranged<partner_lane<bit>, 0>(a, b);
 }
 
 // Lane l of the result is the sum of what row(l & (2^levels - 1)) holds in the lanes that agree with l
@@ -46,8 +59,7 @@ template <class T, int levels, class Row> FASTCE_INLINE vec<T> folded(const Row&
         return row(i);
     } else {
         return fold<T, levels - 1>(folded<T, levels - 1>(row, i),
-                                   folded<T, levels - 1>(row, i + (1 << (levels - 1))),
-                                   std::make_index_sequence<vec<T>::lanes>{});
+                                   folded<T, levels - 1>(row, i + (1 << (levels - 1))));
     }
 }
 
@@ -64,24 +76,27 @@ template <int levels, class lane> FASTCE_INLINE vec<double> sums_of_narrow(const
     return permute(folded<double, levels>(row, 0), (number % rows) * slot + number / rows);
 }
 
-// Rows of more classes than half a vector.
+// Rows of more classes than half a vector. Floats are added to the sums of all rows in turn, since each
+// addition to a sum waits for the one before.
 template <class lane> FASTCE_INLINE vec<double> sums_of_wide(const lane* e, int classes) {
     constexpr int lanes = vec<double>::lanes;
     constexpr int levels = lanes == 8 ? 3 : lanes == 4 ? 2 : 1;
     const int whole = (classes - 1) / lanes * lanes;
     const auto in_row = lane_numbers<double>() < classes - whole;
-    auto row = [&](int i) __attribute__((always_inline)) {
-        const lane* p = e + i * classes;
-        if constexpr (sizeof(lane) == 8) {
+    vec<double> sums[lanes];
+    for (int i = 0; i < lanes; ++i)
+        sums[i] = select<double>(in_row, load_widened(e + i * classes + whole), vec<double>(0.0));
+    if constexpr (sizeof(lane) == 8) {
+        for (int i = 0; i < lanes; ++i) {
             wide_sum<double> sum;
-            for (int c = 0; c < whole; c += lanes) sum.add(load(p + c));
-            return sum.lanes_total() + select<double>(in_row, load(p + whole), vec<double>(0.0));
-        } else {
-            vec<double> sum = select<double>(in_row, load_widened(p + whole), vec<double>(0.0));
-            for (int c = 0; c < whole; c += lanes) sum = sum + load_widened(p + c);
-            return sum;
+            for (int c = 0; c < whole; c += lanes) sum.add(load(e + i * classes + c));
+            sums[i] = sum.lanes_total() + sums[i];
         }
-    };
+    } else {
+        for (int c = 0; c < whole; c += lanes)
+            for (int i = 0; i < lanes; ++i) sums[i] = sums[i] + load_widened(e + i * classes + c);
+    }
+    auto row = [&](int i) __attribute__((always_inline)) { return sums[i]; };
     return folded<double, levels>(row, 0);
 }
 
@@ -108,6 +123,25 @@ template <class T> FASTCE_INLINE vec<T> spread(vec<T> v, const vec<T>* pattern) 
     typename vec<T>::mask index;
     memcpy(&index, pattern, sizeof index);
     return permute(v, index);
+}
+
+// n elements of rows that lie one after another: each times its row's factor, in two parts, plus its row's
+// offset, if there are any.
+template <class T>
+inline void scale_rows(const vec<T>* v, const vec<T>* pattern, ptrdiff_t classes, const vec<T>* high,
+                       const vec<T>* low, const vec<T>* offset, ptrdiff_t n, T* out) {
+    auto scaled = [&](ptrdiff_t i, ptrdiff_t group, ptrdiff_t k) __attribute__((always_inline)) {
+        const vec<T> rest = offset == nullptr ? vec<T>(0.0) : spread(offset[group], pattern + k);
+        return product_sum(v[i], spread(high[group], pattern + k), spread(low[group], pattern + k), rest);
+    };
+    constexpr ptrdiff_t lanes = vec<T>::lanes;
+    const ptrdiff_t whole = n / lanes;
+    ptrdiff_t i = 0;
+    for (ptrdiff_t group = 0; i < whole; ++group) {
+        const ptrdiff_t first = i, end = whole - i < classes ? whole : i + classes;
+        for (; i < end; ++i) store(out + i * lanes, scaled(i, group, i - first));
+    }
+    if (n % lanes) store(out + i * lanes, scaled(i, i / classes, i % classes), n % lanes);
 }
 
 }  // namespace fastce

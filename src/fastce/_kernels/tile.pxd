@@ -4,40 +4,32 @@ Design. (a) Exponentials need no row: with the anchor 0 they are taken of the lo
 by vector across the ends of rows. (b) The sums of as many rows as a vector has lanes come out of one
 transposing tree (shuffle.h). (c) For the gradient the rows' factors are spread over the lanes by a
 pattern that repeats with the tile. (d) Where that anchor does not suit one row of a tile, the tile is
-done again with every row's own.
+done again with every row's own. (e) Of two classes nothing has to be summed (pairs.h).
 """
 
 from libc.math cimport INFINITY
 from libc.string cimport memcpy, memset
 
-from .ends cimport WIDTH, end_batch, end_plain_batch, find_coefficients, label_of_maximum
+from .ends cimport WIDTH, end_batch, end_plain_batch, label_of_maximum
 from .problem cimport (
-    BATCH, LOG_SOFTMAX, LOGSUMEXP, Batch, Problem, Tally, count_rows, is_plain,
-    is_smoothed, needs_top,
+    BATCH, LOG_SOFTMAX, LOGSUMEXP, Batch, Problem, Tally, count_rows, is_paired, is_plain, is_smoothed,
+    needs_top,
 )
 from .row cimport anchor_at, choose_anchor, row_max
 from .targets cimport beta_of_classes, beta_varies
+from .tile_output cimport Tile, write_outputs
 from .vector cimport (
-    F64, advance, doubles, finish, judge_sums, kClearWinner, kExpScale, kLeastRest, kOutOfRange, lane,
-    lanes_of, load, load_first, number, numbers, prefetch_ahead, product_sum, put_doubles, real, room,
-    row_sums, scaled_exp, seek, set_lane, set_number, split_doubles, spread, store_first, store_lanes,
-    vec, wide_sum, writer,
+    doubles, finish, judge_sums, kClearWinner, kExpScale, kLeastRest, keep_exps, kOutOfRange, lane, lanes_of,
+    load_first, number, part_pairs, put_doubles, real, row_sums, scaled_exp, set_lane,
+    store_lanes, vec, wide_sum, writer,
 )
 
 cdef enum:
     SHORT = 128  # rows of fewer classes are done in tiles
     NARROW = 32
     SHORT_VECTORS = 64  # of at least two lanes
-    BATCH_VECTORS = 32
     TILE_ROWS = 16
     TILE_LANES = 2112  # BATCH * NARROW or TILE_ROWS * SHORT, and one vector
-
-
-cdef struct Tile:
-    # Scratch, in lanes: exponentials, beta, logits or gradient that do not lie one after another.
-    char* exps
-    char* beta
-    char* packed
 
 
 cdef inline Py_ssize_t tile_bytes() noexcept nogil:
@@ -62,9 +54,7 @@ cdef inline void take_exps(
 ) noexcept nogil:
     """exp(x) of all n logits; zeros up to `lanes`."""
     cdef Py_ssize_t k, width = lanes_of(exps), whole = n // width
-    for k in range(whole):
-        prefetch_ahead(x + k * width)
-        exps[k] = scaled_exp(load(x + k * width))
+    keep_exps(x, whole, exps)
     if n > whole * width:
         exps[whole] = scaled_exp(load_first(x + whole * width, n - whole * width, -INFINITY))
         whole += 1
@@ -136,14 +126,17 @@ cdef inline void find_own_logits(const real* x, Py_ssize_t classes, Batch* b) no
 
 
 cdef inline bint sum_as_it_lies(
-    const real* x, Py_ssize_t classes, Py_ssize_t tile_rows, Batch* b, vec[real]* exps
+    const Problem* p, const real* x, Py_ssize_t tile_rows, Batch* b, vec[real]* exps
 ) noexcept nogil:
     """Sums the tile with the anchor 0 for all rows; False if that does not suit one of them."""
-    cdef Py_ssize_t i, n = b.rows * classes
+    cdef Py_ssize_t i, classes = p.classes, n = b.rows * classes
     if choose_anchor(row_max(x, min(n, lanes_of(exps)))) != 0:
         return False
     for i in range(b.rows):
         b.anchor[i] = 0
+    if is_paired(p):
+        part_pairs(x, b.label, b.rows, b.rest, b.own)
+        return not judge_sums(b.rest, b.own, b.weight, tile_rows) & kOutOfRange
     take_exps(x, n, exps, tile_rows * classes)
     return sum_tile(x, classes, tile_rows, b, exps)
 
@@ -178,156 +171,6 @@ cdef inline void sum_tile_products(
             b.beta_sum[i] = sum.value()
 
 
-cdef inline void unscale_factors(Batch* b) noexcept nogil:
-    """Makes the factors those of exponentials that are kept times kExpScale."""
-    cdef Py_ssize_t i
-    for i in range(BATCH):
-        b.inverse[i] /= kExpScale
-        b.factor[i] /= kExpScale
-        b.factor_rest[i] /= kExpScale
-
-
-cdef inline void clear_skipped(Batch* b, Py_ssize_t classes, real* out) noexcept nogil:
-    """Zeros for the rows that count for nothing."""
-    cdef Py_ssize_t i
-    if b.skipped:
-        for i in range(b.rows):
-            if b.weight[i] == 0:
-                memset(out + i * classes, 0, classes * sizeof(real))
-
-
-cdef inline void find_gradient(
-    const Problem* p, Batch* b, const Tile* tile, real* out, Py_ssize_t n
-) noexcept nogil:
-    """The gradient of a tile, n elements one after another."""
-    cdef const vec[real]* exps = <const vec[real]*> tile.exps
-    cdef const vec[real]* beta = <const vec[real]*> tile.beta
-    cdef const vec[real]* pattern = <const vec[real]*> p.pattern
-    cdef vec[real] factors[BATCH_VECTORS]
-    cdef vec[real] lows[BATCH_VECTORS]
-    cdef vec[real] units[BATCH_VECTORS]
-    cdef vec[real] unit_rests[BATCH_VECTORS]
-    cdef double[BATCH] none
-    cdef double spread_unit[BATCH]
-    cdef vec[real] g
-    cdef Py_ssize_t i, k, t, at, width = lanes_of(exps), classes = p.classes
-    cdef bint smoothed = is_smoothed(p), varies = beta_varies(p)
-    split_doubles(b.factor, b.factor_rest, b.rows, &factors[0], &lows[0])
-    if smoothed:
-        for i in range(BATCH):
-            spread_unit[i] = -b.unit[i] if varies else -b.unit[i] * p.share
-        memset(none, 0, sizeof(none))
-        split_doubles(spread_unit, none, b.rows, &units[0], &unit_rests[0])
-    t = k = 0
-    for i in range((n + width - 1) // width):
-        g = vec[real](0.0)
-        if varies:
-            g = product_sum(beta[i], spread(units[t], pattern + k), spread(unit_rests[t], pattern + k), g)
-        elif smoothed:
-            g = spread(units[t], pattern + k)
-        g = product_sum(exps[i], spread(factors[t], pattern + k), spread(lows[t], pattern + k), g)
-        store_first(out + i * width, g, n - i * width)
-        k += 1
-        if k == classes:
-            t, k = t + 1, 0
-    if b.label[0] >= 0:
-        for i in range(b.rows):
-            at = i * classes + b.label[i]
-            set_number(out + at, b.at_label[i] - b.unit[i] * (lane(beta, at) if varies else p.share))
-    clear_skipped(b, classes, out)
-
-
-cdef inline void find_log_softmax(
-    const Problem* p, Batch* b, const real* x, real* out, Py_ssize_t n
-) noexcept nogil:
-    """log_softmax of a tile, n elements one after another."""
-    cdef const vec[real]* pattern = <const vec[real]*> p.pattern
-    cdef vec[real] tops[BATCH_VECTORS]
-    cdef vec[real] shifts[BATCH_VECTORS]
-    cdef vec[real] v
-    cdef Py_ssize_t i, k = 0, t = 0, width = lanes_of(pattern)
-    numbers(<const char*> b.top, F64, b.rows, &tops[0])
-    numbers(<const char*> b.factor, F64, b.rows, &shifts[0])
-    for i in range((n + width - 1) // width):
-        v = load_first(x + i * width, n - i * width, 0)
-        v = v - spread(tops[t], pattern + k) - spread(shifts[t], pattern + k)
-        store_first(out + i * width, v, n - i * width)
-        k += 1
-        if k == p.classes:
-            t, k = t + 1, 0
-
-
-cdef inline void find_hess(
-    const Problem* p, Batch* b, const Tile* tile, real* out, Py_ssize_t n
-) noexcept nogil:
-    """The diagonal of the Hessian of a tile."""
-    cdef const vec[real]* exps = <const vec[real]*> tile.exps
-    cdef const vec[real]* pattern = <const vec[real]*> p.pattern
-    cdef vec[real] inverse[BATCH_VECTORS]
-    cdef vec[real] curvature[BATCH_VECTORS]
-    cdef vec[real] bend[BATCH_VECTORS]
-    cdef vec[real] q, one = vec[real](1.0)
-    cdef Py_ssize_t i, k = 0, t = 0, width = lanes_of(exps), classes = p.classes
-    numbers(<const char*> b.inverse, F64, b.rows, &inverse[0])
-    numbers(<const char*> b.curvature, F64, b.rows, &curvature[0])
-    numbers(<const char*> b.bend, F64, b.rows, &bend[0])
-    for i in range((n + width - 1) // width):
-        q = exps[i] * spread(inverse[t], pattern + k)
-        q = q * (spread(curvature[t], pattern + k) * (one - q) + spread(bend[t], pattern + k) * q)
-        store_first(out + i * width, q, n - i * width)
-        k += 1
-        if k == classes:
-            t, k = t + 1, 0
-    if b.label[0] >= 0:
-        for i in range(b.rows):
-            set_number(out + i * classes + b.label[i], b.hess_at_label[i])
-    clear_skipped(b, classes, out)
-
-
-cdef inline void find_output(
-    const Problem* p, Batch* b, const Tile* tile, const real* x, real* out, Py_ssize_t n, bint hess
-) noexcept nogil:
-    if hess:
-        find_hess(p, b, tile, out, n)
-    elif p.output == LOG_SOFTMAX:
-        find_log_softmax(p, b, x, out, n)
-    else:
-        find_gradient(p, b, tile, out, n)
-
-
-cdef inline void write_tile(
-    const Problem* p, Batch* b, const Tile* tile, const real* x, char* to, writer* w, bint hess
-) noexcept nogil:
-    """Writes an output of a tile to where it belongs."""
-    cdef Py_ssize_t i, row = p.classes * sizeof(real)
-    cdef Py_ssize_t stride = p.grad_outer_stride * <Py_ssize_t> sizeof(real)
-    to += b.first * stride
-    if stride == row:
-        seek(w[0], to)
-        find_output(p, b, tile, x, <real*> room(w[0]), b.rows * p.classes, hess)
-        advance(w[0], b.rows * row)
-        return
-    find_output(p, b, tile, x, <real*> tile.packed, b.rows * p.classes, hess)
-    for i in range(b.rows):
-        seek(w[0], to + i * stride)
-        memcpy(room(w[0]), tile.packed + i * row, row)
-        advance(w[0], row)
-
-
-cdef inline void write_outputs(
-    const Problem* p, Batch* b, const Tile* tile, const real* x, writer* w
-) noexcept nogil:
-    """The Hessian, if asked for, and the gradient, which may be written over the logits."""
-    cdef Py_ssize_t i
-    for i from 0 <= i < b.rows by WIDTH:
-        find_coefficients(p, b, i)
-    if p.output != LOG_SOFTMAX:
-        unscale_factors(b)
-    if p.hess != NULL:
-        write_tile(p, b, tile, x, p.hess, &w[1], True)
-    write_tile(p, b, tile, x, p.grad, w, False)
-
-
 cdef inline const real* packed_rows(const Problem* p, const Batch* b, char* to, real* like) noexcept nogil:
     """The tile's logits one after another: where they lie, or copied."""
     cdef const real* x = (<const real*> p.logits) + b.first * p.outer_stride
@@ -355,7 +198,7 @@ cdef inline void tiles_of_block(
         count_rows(p, &b, tally)
         x = packed_rows(p, &b, tile.packed, like)
         filled = (b.rows + WIDTH - 1) // WIDTH * WIDTH
-        if needs_top(p) or not sum_as_it_lies(x, p.classes, filled, &b, exps):
+        if needs_top(p) or not sum_as_it_lies(p, x, filled, &b, exps):
             take_exps_by_row(x, p, &b, exps)
             sum_tile(x, p.classes, filled, &b, exps)
         if is_smoothed(p):

@@ -76,6 +76,20 @@ cdef extern from "<shuffle.h>" namespace "fastce" nogil:
     vec[double] row_sums[T](const vec[T]*, Py_ssize_t, Py_ssize_t)
     vec[T] spread[T](vec[T], const vec[T]*)
     void spread_pattern[T](vec[T]*, Py_ssize_t)
+    void scale_rows[T](
+        const vec[T]*, const vec[T]* pattern, Py_ssize_t classes, const vec[T]* high, const vec[T]* low,
+        const vec[T]* offset, Py_ssize_t, T*,
+    )
+
+cdef extern from "<pairs.h>" namespace "fastce" nogil:
+    void part_pairs[T](const T*, const int64_t* label, Py_ssize_t rows, double* rest, double* own)
+    void put_pairs[T](
+        const int64_t* label, const double* at_label, const double* at_other, Py_ssize_t rows, T*
+    )
+    enum:
+        kPlainPairs
+    bint sum_plain_pairs[T](const T*, const int64_t* label, Py_ssize_t rows, vec[float]* e, double* sum)
+    void find_plain_pairs[T](const vec[float]*, const int64_t* label, Py_ssize_t rows, double unit, T*, bint)
 
 cdef extern from "<sums.h>" namespace "fastce" nogil:
     cdef cppclass wide_sum[T]:
@@ -98,6 +112,7 @@ cdef extern from "<sums.h>" namespace "fastce" nogil:
     double lane_max[T](vec[T])
 
 cdef extern from "<sweep.h>" namespace "fastce" nogil:
+    void keep_exps[T](const T*, Py_ssize_t, vec[T]*)
     void sweep_pairs[T](const T*, Py_ssize_t, double, vec[T]*, wide_sum[T]*)
 
 cdef extern from "<rows.h>" namespace "fastce" nogil:

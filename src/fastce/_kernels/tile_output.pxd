@@ -1,0 +1,209 @@
+"""What a tile of short rows leaves behind: the gradient, the diagonal of the Hessian, or log_softmax.
+
+Design. A tile's rows lie one after another, so coefficients are spread over the lanes by a pattern that
+repeats with the tile; at the labels single elements are written over. Two classes have a form of their own.
+"""
+
+from libc.string cimport memcpy, memset
+
+from .ends cimport WIDTH, find_coefficients
+from .problem cimport BATCH, LOG_SOFTMAX, Batch, Problem, is_paired
+from .targets cimport beta_varies
+from .vector cimport (
+    F64, advance, doubles, kExpScale, lane, lanes_of, load_first, numbers, product_sum, put_doubles,
+    put_pairs, real, room, scale_rows, seek, set_number, split_doubles, spread, store_first, vec, writer,
+)
+
+cdef enum:
+    BATCH_VECTORS = 32  # of at least two lanes
+
+
+cdef struct Tile:
+    # Scratch, in lanes: exponentials, beta, logits or gradient that do not lie one after another.
+    char* exps
+    char* beta
+    char* packed
+
+
+cdef inline void unscale_factors(Batch* b) noexcept nogil:
+    """Makes the factors those of exponentials that are kept times kExpScale."""
+    cdef Py_ssize_t i
+    for i in range(b.rows):
+        b.inverse[i] /= kExpScale
+        b.factor[i] /= kExpScale
+        b.factor_rest[i] /= kExpScale
+
+
+cdef inline void clear_skipped(Batch* b, Py_ssize_t classes, real* out) noexcept nogil:
+    """Zeros for the rows that count for nothing."""
+    cdef Py_ssize_t i
+    if b.skipped:
+        for i in range(b.rows):
+            if b.weight[i] == 0:
+                memset(out + i * classes, 0, classes * sizeof(real))
+
+
+cdef inline void find_varied_gradient(
+    const Problem* p, Batch* b, const Tile* tile, real* out, Py_ssize_t n
+) noexcept nogil:
+    """The gradient of a tile where beta differs from class to class."""
+    cdef const vec[real]* exps = <const vec[real]*> tile.exps
+    cdef const vec[real]* beta = <const vec[real]*> tile.beta
+    cdef const vec[real]* pattern = <const vec[real]*> p.pattern
+    cdef vec[real] factors[BATCH_VECTORS]
+    cdef vec[real] lows[BATCH_VECTORS]
+    cdef vec[real] units[BATCH_VECTORS]
+    cdef vec[real] unit_lows[BATCH_VECTORS]
+    cdef double[BATCH] none
+    cdef vec[real] g
+    cdef Py_ssize_t i, k = 0, t = 0, at, width = lanes_of(exps), classes = p.classes
+    memset(none, 0, sizeof(none))
+    split_doubles(b.factor, b.factor_rest, b.rows, &factors[0], &lows[0])
+    split_doubles(b.unit, none, b.rows, &units[0], &unit_lows[0])
+    for i in range((n + width - 1) // width):
+        g = vec[real](0.0) - beta[i]
+        g = product_sum(g, spread(units[t], pattern + k), spread(unit_lows[t], pattern + k), vec[real](0.0))
+        g = product_sum(exps[i], spread(factors[t], pattern + k), spread(lows[t], pattern + k), g)
+        store_first(out + i * width, g, n - i * width)
+        k += 1
+        if k == classes:
+            t, k = t + 1, 0
+    if b.label[0] >= 0:
+        for i in range(b.rows):
+            at = i * classes + b.label[i]
+            set_number(out + at, b.at_label[i] - b.unit[i] * lane(beta, at))
+
+
+cdef inline void find_gradient(
+    const Problem* p, Batch* b, const Tile* tile, real* out, Py_ssize_t n
+) noexcept nogil:
+    """The gradient of a tile, n elements one after another."""
+    cdef const vec[real]* pattern = <const vec[real]*> p.pattern
+    cdef vec[real] factors[BATCH_VECTORS]
+    cdef vec[real] lows[BATCH_VECTORS]
+    cdef vec[real] offsets[BATCH_VECTORS]
+    cdef vec[real]* offset = NULL
+    cdef double[BATCH] shares
+    cdef Py_ssize_t i
+    if p.share != 0:
+        offset = &offsets[0]
+        for i in range(BATCH):
+            shares[i] = -p.share * b.unit[i]
+            b.at_label[i] += shares[i]
+        numbers(<const char*> shares, F64, b.rows, offset)
+    split_doubles(b.factor, b.factor_rest, b.rows, &factors[0], &lows[0])
+    scale_rows(
+        <const vec[real]*> tile.exps, pattern, p.classes, &factors[0], &lows[0], offset, n, out
+    )
+    if b.label[0] >= 0:
+        for i in range(b.rows):
+            set_number(out + i * p.classes + b.label[i], b.at_label[i])
+
+
+cdef inline void find_log_softmax(
+    const Problem* p, Batch* b, const real* x, real* out, Py_ssize_t n
+) noexcept nogil:
+    """log_softmax of a tile, n elements one after another."""
+    cdef const vec[real]* pattern = <const vec[real]*> p.pattern
+    cdef vec[real] tops[BATCH_VECTORS]
+    cdef vec[real] shifts[BATCH_VECTORS]
+    cdef vec[real] v
+    cdef Py_ssize_t i, k = 0, t = 0, width = lanes_of(pattern)
+    numbers(<const char*> b.top, F64, b.rows, &tops[0])
+    numbers(<const char*> b.factor, F64, b.rows, &shifts[0])
+    for i in range((n + width - 1) // width):
+        v = load_first(x + i * width, n - i * width, 0)
+        v = v - spread(tops[t], pattern + k) - spread(shifts[t], pattern + k)
+        store_first(out + i * width, v, n - i * width)
+        k += 1
+        if k == p.classes:
+            t, k = t + 1, 0
+
+
+cdef inline void find_hess(
+    const Problem* p, Batch* b, const Tile* tile, real* out, Py_ssize_t n
+) noexcept nogil:
+    """The diagonal of the Hessian of a tile."""
+    cdef const vec[real]* exps = <const vec[real]*> tile.exps
+    cdef const vec[real]* pattern = <const vec[real]*> p.pattern
+    cdef vec[real] inverse[BATCH_VECTORS]
+    cdef vec[real] curvature[BATCH_VECTORS]
+    cdef vec[real] bend[BATCH_VECTORS]
+    cdef vec[real] q, one = vec[real](1.0)
+    cdef Py_ssize_t i, k = 0, t = 0, width = lanes_of(exps), classes = p.classes
+    numbers(<const char*> b.inverse, F64, b.rows, &inverse[0])
+    numbers(<const char*> b.curvature, F64, b.rows, &curvature[0])
+    numbers(<const char*> b.bend, F64, b.rows, &bend[0])
+    for i in range((n + width - 1) // width):
+        q = exps[i] * spread(inverse[t], pattern + k)
+        q = q * (spread(curvature[t], pattern + k) * (one - q) + spread(bend[t], pattern + k) * q)
+        store_first(out + i * width, q, n - i * width)
+        k += 1
+        if k == classes:
+            t, k = t + 1, 0
+    if b.label[0] >= 0:
+        for i in range(b.rows):
+            set_number(out + i * classes + b.label[i], b.hess_at_label[i])
+    clear_skipped(b, classes, out)
+
+
+cdef inline void find_pairs(Batch* b, real* out) noexcept nogil:
+    """The gradient of rows of two classes: the factor times the other's exponential, which is the rest."""
+    cdef double[BATCH] other
+    cdef vec[double] none = vec[double](0.0)
+    cdef Py_ssize_t i
+    for i from 0 <= i < b.rows by WIDTH:
+        put_doubles(
+            &other[i], product_sum(doubles(b.rest + i), doubles(b.factor + i), doubles(b.factor_rest + i), none)
+        )
+    put_pairs(b.label, b.at_label, other, b.rows, out)
+
+
+cdef inline void find_output(
+    const Problem* p, Batch* b, const Tile* tile, const real* x, real* out, Py_ssize_t n, bint hess
+) noexcept nogil:
+    if is_paired(p):
+        find_pairs(b, out)
+    elif hess:
+        find_hess(p, b, tile, out, n)
+    elif p.output == LOG_SOFTMAX:
+        find_log_softmax(p, b, x, out, n)
+    else:
+        if beta_varies(p):
+            find_varied_gradient(p, b, tile, out, n)
+        else:
+            find_gradient(p, b, tile, out, n)
+        clear_skipped(b, p.classes, out)
+
+
+cdef inline void write_tile(
+    const Problem* p, Batch* b, const Tile* tile, const real* x, char* to, writer* w, bint hess
+) noexcept nogil:
+    """Writes an output of a tile to where it belongs."""
+    cdef Py_ssize_t i, row = p.classes * sizeof(real)
+    cdef Py_ssize_t stride = p.grad_outer_stride * <Py_ssize_t> sizeof(real)
+    to += b.first * stride
+    if stride == row:
+        seek(w[0], to)
+        find_output(p, b, tile, x, <real*> room(w[0]), b.rows * p.classes, hess)
+        advance(w[0], b.rows * row)
+        return
+    find_output(p, b, tile, x, <real*> tile.packed, b.rows * p.classes, hess)
+    for i in range(b.rows):
+        seek(w[0], to + i * stride)
+        memcpy(room(w[0]), tile.packed + i * row, row)
+        advance(w[0], row)
+
+
+cdef inline void write_outputs(
+    const Problem* p, Batch* b, const Tile* tile, const real* x, writer* w
+) noexcept nogil:
+    """The Hessian, if asked for, and the gradient, which may be written over the logits."""
+    cdef Py_ssize_t i
+    for i from 0 <= i < b.rows by WIDTH:
+        find_coefficients(p, b, i)
+    if p.output != LOG_SOFTMAX and not is_paired(p):
+        unscale_factors(b)
+    if p.hess != NULL:
+        write_tile(p, b, tile, x, p.hess, &w[1], True)
+    write_tile(p, b, tile, x, p.grad, w, False)
