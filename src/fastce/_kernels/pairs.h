@@ -131,7 +131,7 @@ inline bool sum_plain_pairs(const T* x, const int64_t* label, ptrdiff_t rows, ve
         e[rows / lanes] = vec<float>(0.0);
         for (ptrdiff_t i = 0; i < rows / lanes; i += 2) {
             product.add(e[i], e[i + 1]);
-            if (i % 32 == 30) product.take_exponents();
+            if (i % 16 == 14) product.take_exponents();
         }
         product.take_exponents();
         *sum = product.value();
