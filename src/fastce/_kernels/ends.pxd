@@ -7,15 +7,13 @@ lse - x_y = log1p(rest / own) loses no digit for a clear winner (rest << own) an
 
 from libc.math cimport INFINITY, NAN
 
-from .problem cimport GRADIENT, LOG_SOFTMAX, LOGSUMEXP, Batch, Problem, Tally, add_exactly, is_smoothed
+from .problem cimport (
+    GRADIENT, LOG_SOFTMAX, LOGSUMEXP, WIDTH, Batch, Problem, Tally, add_exactly, is_smoothed,
+)
 from .vector cimport (
     doubles, exp, has_nan, index_of, lane_sum, log, log1p, log_corrected, log_of_product, multiply_subtract,
-    put_doubles, real, set_lane, vec, where_below, where_zero,
+    put_doubles, real, set_lane, store_narrow_first, vec, where_below, where_zero,
 )
-
-cdef enum:
-    WIDTH = sizeof(vec[double]) // sizeof(double)
-
 
 cdef inline vec[double] logsumexp(Batch* b, Py_ssize_t i) noexcept nogil:
     return doubles(b.anchor + i) + log(doubles(b.rest + i) + doubles(b.own + i))
@@ -65,12 +63,14 @@ cdef inline void find_losses(const Problem* p, Batch* b, Py_ssize_t i) noexcept 
     cdef vec[double] rest = doubles(b.rest + i), own = doubles(b.own + i), weight = doubles(b.weight + i)
     cdef vec[double] faded = vec[double](1e-30), zero = vec[double](0.0), one = vec[double](1.0)
     cdef vec[double] ratio = rest / own, kappa = doubles(b.kappa + i), beta_sum = doubles(b.beta_sum + i)
-    cdef vec[double] u = ratio + one
+    cdef vec[double] u = ratio + one, lost = ratio - (u - one)
     cdef vec[double] loss, lse, above
+    if p.exact:  # else what this division takes away is less than a float's rounding
+        lost = lost / u
     # A label so unlikely that its exponential may have faded: log(rest) - (x_y - anchor) instead.
     loss = log_corrected(
         where_below(own, faded, rest + own, u),
-        where_below(own, faded, zero, (ratio - (u - one)) / u),
+        where_below(own, faded, zero, lost),
     ) - where_below(own, faded, doubles(b.own_logit + i), zero)
     loss = where_zero(kappa, zero, kappa * loss)
     if is_smoothed(p) or p.z_loss != 0:
@@ -136,7 +136,6 @@ cdef inline void end_batch(const Problem* p, Batch* b, Tally* tally, real* like)
     for i from 0 <= i < b.rows by WIDTH:
         find_losses(p, b, i)
         total = total + doubles(b.loss + i)
+        if p.losses != NULL:
+            store_narrow_first(<vec[real]*> p.losses, b.first + i, doubles(b.loss + i), b.rows - i)
     add_exactly(&tally.loss, &tally.loss_lost, lane_sum(total))
-    if p.losses != NULL:
-        for i in range(b.rows):
-            set_lane(<vec[real]*> p.losses, b.first + i, b.loss[i])

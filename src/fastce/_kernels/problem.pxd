@@ -13,10 +13,11 @@ The kernels fill a Batch with each row's sums; ends.pxd turns these into losses 
 
 from libc.stdint cimport int64_t
 
-from .vector cimport all_classes, integers
+from .vector cimport all_classes, doubles, integers, vec, wide_sum
 
 cdef enum:
     BATCH = 64  # rows that are finished together
+    WIDTH = sizeof(vec[double]) // sizeof(double)  # double lanes
 
 
 cdef enum Output:
@@ -159,23 +160,31 @@ cdef inline void check_labels(const Problem* p, Batch* b, Tally* tally) noexcept
 
 cdef inline void weigh_rows(const Problem* p, Batch* b, Tally* tally) noexcept nogil:
     """Puts class weights and sample weights to the rows that have a class."""
-    cdef Py_ssize_t i
-    cdef double class_weight = 1, sample_weight = 1
+    cdef double[BATCH] total
+    cdef wide_sum[double] sum
+    cdef double class_weight = 1, sample_weight = 1, rounding
+    cdef bint by_class = p.class_weight != NULL and p.targets == NULL
+    cdef bint drops = by_class and p.share == 0 and p.z_loss == 0  # all of the row's terms may be 0
+    cdef Py_ssize_t i, nonzero = 0, skipped = 0
     b.uniform = 0
     for i in range(b.rows):
-        if b.weight[i] == 0:
-            continue
-        if p.class_weight != NULL and p.targets == NULL:
+        if by_class:
             class_weight = p.class_weight[b.label[i]]
         if p.sample_weight != NULL:
             sample_weight = p.sample_weight[b.first + i]
-        add_exactly(&tally.weight, &tally.weight_lost, sample_weight * class_weight)
-        tally.nonzero += sample_weight * class_weight != 0
-        b.weight[i] = sample_weight
+        total[i] = b.weight[i] * sample_weight * class_weight
+        nonzero += total[i] != 0
+        b.weight[i] = 0 if drops and class_weight == 0 else b.weight[i] * sample_weight
         b.kappa[i] *= class_weight
-        if p.targets == NULL and class_weight == 0 and p.share == 0 and p.z_loss == 0:
-            b.weight[i] = 0  # all of its terms are 0
-        b.skipped += b.weight[i] == 0
+        skipped += b.weight[i] == 0
+    for i in range(b.rows, (b.rows + WIDTH - 1) // WIDTH * WIDTH):
+        total[i] = 0
+    for i from 0 <= i < b.rows by WIDTH:
+        sum.add(doubles(&total[i]))
+    add_exactly(&tally.weight, &tally.weight_lost, sum.split(&rounding))
+    tally.weight_lost += rounding
+    tally.nonzero += nonzero
+    b.skipped = skipped
 
 
 cdef inline void count_rows(const Problem* p, Batch* b, Tally* tally) noexcept nogil:

@@ -79,6 +79,10 @@ template <class T> FASTCE_INLINE void store_numbers(T* p, vec<double> v, ptrdiff
     for (int k = 0; k < vec<double>::lanes && k < n; ++k) p[k] = narrow<T>(part[k]);
 }
 
+template <class T> FASTCE_INLINE void store_narrow(vec<T>* to, ptrdiff_t k, vec<double> v, ptrdiff_t n) {
+    store_numbers(lanes(to) + k, v, n);
+}
+
 // x * slope + offset, rounded once from double.
 template <class T> FASTCE_INLINE vec<T> linear(vec<T> x, double slope, double offset) {
     const vec<double> a(slope), b(offset);

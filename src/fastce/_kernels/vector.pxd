@@ -67,6 +67,7 @@ cdef extern from "<exp_log.h>" namespace "fastce" nogil:
     vec[T] linear[T](vec[T], double, double)
     vec[T] weighted[T](vec[T], double, double, const double*, Py_ssize_t)
     void store_narrow[T](vec[T]*, Py_ssize_t, vec[double])
+    void store_narrow_first "fastce::store_narrow"[T](vec[T]*, Py_ssize_t, vec[double], Py_ssize_t)
     vec[double] load_wide[T](const vec[T]*, Py_ssize_t)
     vec[T] product_sum[T](vec[T], vec[T], vec[T], vec[T])
     double lost[T](double, const vec[T]*)
