@@ -24,7 +24,7 @@ from .vector cimport (
 )
 
 cdef enum:
-    SMALL_SCRATCH = 65536  # bytes that the stack has room for
+    SMALL_SCRATCH = 81920  # bytes that the stack has room for
     LINE = 64
 
 
@@ -79,7 +79,7 @@ cdef inline int softmax_blocks(Problem* p, int num_threads, Tally* total, real* 
     num_threads = threads_of(num_threads, &cut)
     cut.share = stage_bytes(p.streaming)
     cut.share += column_bytes() if p.inner > 1 else max(kept * kept_rows(kept), tile_bytes())
-    if p.grad != NULL and p.inner == 1 and p.classes < SHORT:
+    if p.inner == 1 and p.classes < SHORT:
         pattern = p.classes * sizeof(vec[real])
     needed = LINE + num_threads * cut.share + pattern + cut.blocks * sizeof(Tally)
     memory = scratch_of(small, needed)

@@ -65,8 +65,8 @@ cdef inline void find_losses(const Problem* p, Batch* b, Py_ssize_t i) noexcept 
     cdef vec[double] ratio = rest / own, kappa = doubles(b.kappa + i), beta_sum = doubles(b.beta_sum + i)
     cdef vec[double] u = ratio + one, lost = ratio - (u - one)
     cdef vec[double] loss, lse, above
-    if p.exact:  # else what this division takes away is less than a float's rounding
-        lost = lost / u
+    # What rounding took from u: divided by u; or, for the digits of a float, where u is about 1.
+    lost = lost / u if p.exact else where_below(ratio, one, lost, zero)
     # A label so unlikely that its exponential may have faded: log(rest) - (x_y - anchor) instead.
     loss = log_corrected(
         where_below(own, faded, rest + own, u),

@@ -40,76 +40,93 @@ template <class Order, int part, class T> FASTCE_INLINE vec<T> rearranged(vec<T>
     return rearranged<Order, part>(a, b, std::make_index_sequence<vec<T>::lanes>{});
 }
 
-// One step of a transposing sum: lane l holds a[l] + a[l ^ 2^bit] where that bit of l is clear, the
-// same of b where it is set.
+// One step of a transposing sum, or of another operation: lane l holds a[l] + a[l ^ 2^bit] where that bit of
+// l is clear, the same of b where it is set.
 template <int bit> struct own_lane {
     static constexpr size_t at(size_t l, size_t lanes, int) { return l >> bit & 1 ? lanes + l : l; }
 };
 template <int bit> struct partner_lane {
     static constexpr size_t at(size_t l, size_t lanes, int) { return own_lane<bit>::at(l, lanes, 0) ^ 1 << bit; }
 };
-template <class T, int bit> FASTCE_INLINE vec<T> fold(vec<T> a, vec<T> b) {
-    return rearranged<own_lane<bit>, 0>(a, b) + rearranged<partner_lane<bit>, 0>(a, b);
+template <class Op, class T, int bit> FASTCE_INLINE vec<T> fold(vec<T> a, vec<T> b) {
+    return Op::of(rearranged<own_lane<bit>, 0>(a, b), rearranged<partner_lane<bit>, 0>(a, b));
 }
 
-// Lane l of the result is the sum of what row(l & (2^levels - 1)) holds in the lanes that agree with l
-// above the lowest `levels` bits.
-template <class T, int levels, class Row> FASTCE_INLINE vec<T> folded(const Row& row, int i) {
+// Lane l of the result is what row(l & (2^levels - 1)) holds, in all, in the lanes that agree with l above
+// the lowest `levels` bits.
+template <class Op, class T, int levels, class Row> FASTCE_INLINE vec<T> folded(const Row& row, int i) {
     if constexpr (levels == 0) {
         return row(i);
     } else {
-        return fold<T, levels - 1>(folded<T, levels - 1>(row, i),
-                                   folded<T, levels - 1>(row, i + (1 << (levels - 1))));
+        return fold<Op, T, levels - 1>(folded<Op, T, levels - 1>(row, i),
+                                       folded<Op, T, levels - 1>(row, i + (1 << (levels - 1))));
     }
 }
 
+// What rows are folded by: their sum, or their maximum, for which NaN is no number.
+struct adding {
+    static vec<double> none() { return 0.0; }
+    static FASTCE_INLINE vec<double> of(vec<double> a, vec<double> b) { return a + b; }
+};
+struct topping {
+    static vec<double> none() { return -std::numeric_limits<double>::infinity(); }
+    static FASTCE_INLINE vec<double> of(vec<double> a, vec<double> b) { return maximum(a, b); }
+};
+
 // Rows of at most 2^levels classes, several to a vector: each is moved to a slot of 2^levels lanes.
-template <int levels, class lane> FASTCE_INLINE vec<double> sums_of_narrow(const lane* e, int classes) {
+template <class Op, int levels, class lane>
+FASTCE_INLINE vec<double> fold_narrow(const lane* e, int classes) {
     using mask = vec<double>::mask;
     constexpr int lanes = vec<double>::lanes, slot = 1 << levels, rows = lanes / slot;
     const mask number = lane_numbers<double>(), place = number % slot, in_row = place < classes;
     const mask source = in_row ? (number / slot) * classes + place : 0;
     auto row = [&](int i) __attribute__((always_inline)) {
         vec<double> v = load_widened(e + i * rows * classes);
-        return select<double>(in_row, permute(v, source), vec<double>(0.0));
+        return Op::of(select<double>(in_row, permute(v, source), Op::none()), Op::none());
     };
-    return permute(folded<double, levels>(row, 0), (number % rows) * slot + number / rows);
+    return permute(folded<Op, double, levels>(row, 0), (number % rows) * slot + number / rows);
 }
 
-// Rows of more classes than half a vector. Floats are added to the sums of all rows in turn, since each
-// addition to a sum waits for the one before.
-template <class lane> FASTCE_INLINE vec<double> sums_of_wide(const lane* e, int classes) {
+// Rows of more classes than half a vector. What is folded goes to all rows in turn, since in one row each
+// step waits for the one before; sums of doubles carry along what rounding lost.
+template <class Op, class lane> FASTCE_INLINE vec<double> fold_wide(const lane* e, int classes) {
     constexpr int lanes = vec<double>::lanes;
     constexpr int levels = lanes == 8 ? 3 : lanes == 4 ? 2 : 1;
     const int whole = (classes - 1) / lanes * lanes;
     const auto in_row = lane_numbers<double>() < classes - whole;
-    vec<double> sums[lanes];
+    vec<double> totals[lanes];
     for (int i = 0; i < lanes; ++i)
-        sums[i] = select<double>(in_row, load_widened(e + i * classes + whole), vec<double>(0.0));
-    if constexpr (sizeof(lane) == 8) {
+        totals[i] = Op::of(select<double>(in_row, load_widened(e + i * classes + whole), Op::none()), Op::none());
+    if constexpr (sizeof(lane) == 8 && std::is_same_v<Op, adding>) {
         for (int i = 0; i < lanes; ++i) {
             wide_sum<double> sum;
             for (int c = 0; c < whole; c += lanes) sum.add(load(e + i * classes + c));
-            sums[i] = sum.lanes_total() + sums[i];
+            totals[i] = sum.lanes_total() + totals[i];
         }
     } else {
         for (int c = 0; c < whole; c += lanes)
-            for (int i = 0; i < lanes; ++i) sums[i] = sums[i] + load_widened(e + i * classes + c);
+            for (int i = 0; i < lanes; ++i) totals[i] = Op::of(load_widened(e + i * classes + c), totals[i]);
     }
-    auto row = [&](int i) __attribute__((always_inline)) { return sums[i]; };
-    return folded<double, levels>(row, 0);
+    auto row = [&](int i) __attribute__((always_inline)) { return totals[i]; };
+    return folded<Op, double, levels>(row, 0);
 }
 
-// The sums, in double, of as many rows as vec<double> has lanes; the rows lie one after another from
-// lane `first` on, and memory is readable for one vector beyond their end.
-template <class T> inline vec<double> row_sums(const vec<T>* exps, ptrdiff_t first, ptrdiff_t count) {
-    const lane_t<T>* e = lanes(exps) + first;
+// As many rows as vec<double> has lanes, each folded to one number, in double; the rows lie one after
+// another from lane `first` on, and memory is readable for one vector beyond their end.
+template <class Op, class T> inline vec<double> fold_rows(const vec<T>* v, ptrdiff_t first, ptrdiff_t count) {
+    const lane_t<T>* e = lanes(v) + first;
     const int classes = int(count);
     if constexpr (vec<double>::lanes >= 4)
-        if (classes <= 2) return sums_of_narrow<1>(e, classes);
+        if (classes <= 2) return fold_narrow<Op, 1>(e, classes);
     if constexpr (vec<double>::lanes >= 8)
-        if (classes <= 4) return sums_of_narrow<2>(e, classes);
-    return sums_of_wide(e, classes);
+        if (classes <= 4) return fold_narrow<Op, 2>(e, classes);
+    return fold_wide<Op>(e, classes);
+}
+template <class T> inline vec<double> row_sums(const vec<T>* v, ptrdiff_t first, ptrdiff_t count) {
+    return fold_rows<adding>(v, first, count);
+}
+template <class T> inline vec<double> row_tops(const vec<T>* v, ptrdiff_t first, ptrdiff_t count) {
+    return fold_rows<topping>(v, first, count);
 }
 
 // As many rows as lanes, one after another, are `classes` whole vectors. The pattern says to which row

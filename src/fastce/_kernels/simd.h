@@ -324,6 +324,11 @@ template <class T> inline bool stored_within_unit(const T* p, ptrdiff_t n, bool 
 
 // The first of n elements, `stride` apart, that equals x; 0 if none does. Whether one of them is NaN.
 template <class T> inline ptrdiff_t index_of(const T* p, ptrdiff_t n, ptrdiff_t stride, double x) {
+    if (n <= 32) {  // without a branch that nobody foresees
+        ptrdiff_t at = 0;
+        for (ptrdiff_t k = n - 1; k >= 0; --k) at = widen(p[k * stride]) == lane_t<T>(x) ? k : at;
+        return at;
+    }
     for (ptrdiff_t k = 0; k < n; ++k)
         if (widen(p[k * stride]) == x) return k;
     return 0;

@@ -164,6 +164,19 @@ template <class T> FASTCE_INLINE double lane_max(vec<T> v) {
 #endif
 }
 
+// a (b - offset) in double, one number for each lane; a term whose factor a is 0 is 0.
+template <class T> FASTCE_INLINE void store_products(double* to, vec<T> a, vec<T> b, vec<T> offset) {
+    const vec<double> zero(0.0);
+    if constexpr (sizeof(lane_t<T>) == 8) {
+        store(to, select<double>(a.v == 0, zero, vec<double>((a * (b - offset)).v)));
+    } else {
+        const vec<double> low = widened<0>(a.v), high = widened<1>(a.v);
+        const vec<double> x = widened<0>(b.v) - widened<0>(offset.v), y = widened<1>(b.v) - widened<1>(offset.v);
+        store(to, select<double>(low.v == 0, zero, low * x));
+        store(to + vec<double>::lanes, select<double>(high.v == 0, zero, high * y));
+    }
+}
+
 // With fused multiply-add two vectors are added in their own lanes before they are added to a wide sum,
 // which rounds once; without, the error budget has no room for that.
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)

@@ -19,9 +19,9 @@ from .row cimport anchor_at, choose_anchor, row_max
 from .targets cimport beta_of_classes, beta_varies
 from .tile_output cimport Tile, write_outputs
 from .vector cimport (
-    doubles, finish, judge_sums, kClearWinner, kExpScale, kLeastRest, keep_exps, kOutOfRange, lane, lanes_of,
-    load_first, number, part_pairs, put_doubles, real, row_sums, scaled_exp, set_lane,
-    store_lanes, vec, wide_sum, writer,
+    F64, doubles, finish, judge_sums, kClearWinner, kExpScale, kLeastRest, keep_exps, kOutOfRange, lane, lanes_of,
+    load_first, number, numbers, part_pairs, put_doubles, real, row_sums, row_tops, scaled_exp,
+    set_lane, spread, store_lanes, store_products, vec, writer,
 )
 
 cdef enum:
@@ -29,11 +29,12 @@ cdef enum:
     NARROW = 32
     SHORT_VECTORS = 64  # of at least two lanes
     TILE_ROWS = 16
-    TILE_LANES = 2112  # BATCH * NARROW or TILE_ROWS * SHORT, and one vector
+    TILE_LANES = 2112  # BATCH * NARROW or TILE_ROWS * SHORT, and some vectors
+    BATCH_VECTORS = 32  # of at least two lanes
 
 
 cdef inline Py_ssize_t tile_bytes() noexcept nogil:
-    return 3 * TILE_LANES * sizeof(double)
+    return 4 * TILE_LANES * sizeof(double)
 
 
 cdef inline Tile tile_in(char* scratch) noexcept nogil:
@@ -42,6 +43,7 @@ cdef inline Tile tile_in(char* scratch) noexcept nogil:
     tile.exps = scratch
     tile.beta = scratch + part
     tile.packed = scratch + 2 * part
+    tile.logits = scratch + 3 * part
     return tile
 
 
@@ -62,26 +64,39 @@ cdef inline void take_exps(
         exps[k] = vec[real](0.0)
 
 
-cdef inline void take_exps_by_row(
-    const real* x, const Problem* p, Batch* b, vec[real]* exps
+cdef inline void find_tops(
+    const Problem* p, const real* x, Py_ssize_t tile_rows, Batch* b, vec[real]* logits
 ) noexcept nogil:
-    """The same with an anchor for every row, from its own maximum."""
-    cdef Py_ssize_t c, i, n, width = lanes_of(exps), classes = p.classes
-    for i in range(b.rows):
-        b.top[i] = row_max(x + i * classes, classes)
+    """The rows' maxima and the anchors that suit them; the logits as lanes, -inf beyond them."""
+    cdef Py_ssize_t i, n = b.rows * p.classes, width = lanes_of(logits)
+    for i in range((tile_rows * p.classes + width - 1) // width + 1):
+        logits[i] = load_first(x + i * width, max(n - i * width, 0), -INFINITY)
+    for i from 0 <= i < tile_rows by WIDTH:
+        put_doubles(b.top + i, row_tops(logits, i * p.classes, p.classes))
+    for i in range(tile_rows):
         b.anchor[i] = anchor_at(b.top[i])
-        if p.output == LOG_SOFTMAX or p.output == LOGSUMEXP:
-            label_of_maximum(b, i, x + i * classes, classes, 1)
-        for c from 0 <= c < classes by width:
-            n = min(width, classes - c)
-            store_lanes(
-                exps, i * classes + c,
-                scaled_exp(load_first(x + i * classes + c, n, -INFINITY) - vec[real](b.anchor[i])), n,
-            )
+    if p.output == LOG_SOFTMAX or p.output == LOGSUMEXP:
+        for i in range(b.rows):
+            label_of_maximum(b, i, x + i * p.classes, p.classes, 1)
+
+
+cdef inline void take_exps_by_row(
+    const Problem* p, Py_ssize_t tile_rows, const Batch* b, const vec[real]* logits, vec[real]* exps
+) noexcept nogil:
+    """exp(x - anchor), an anchor for every row."""
+    cdef const vec[real]* pattern = <const vec[real]*> p.pattern
+    cdef vec[real] anchors[BATCH_VECTORS]
+    cdef Py_ssize_t i, k = 0, t = 0, width = lanes_of(exps)
+    numbers(<const char*> b.anchor, F64, tile_rows, &anchors[0])
+    for i in range((tile_rows * p.classes + width - 1) // width):
+        exps[i] = scaled_exp(logits[i] - spread(anchors[t], pattern + k))
+        k += 1
+        if k == p.classes:
+            t, k = t + 1, 0
 
 
 cdef inline bint sum_tile(
-    const real* x, Py_ssize_t classes, Py_ssize_t tile_rows, Batch* b, vec[real]* exps
+    Py_ssize_t classes, Py_ssize_t tile_rows, Batch* b, vec[real]* exps
 ) noexcept nogil:
     """Sums the exponentials of each row, the label's apart; False if a sum is out of range.
 
@@ -138,37 +153,55 @@ cdef inline bint sum_as_it_lies(
         part_pairs(x, b.label, b.rows, b.rest, b.own)
         return not judge_sums(b.rest, b.own, b.weight, tile_rows) & kOutOfRange
     take_exps(x, n, exps, tile_rows * classes)
-    return sum_tile(x, classes, tile_rows, b, exps)
+    return sum_tile(classes, tile_rows, b, exps)
+
+
+cdef inline void find_betas(const Problem* p, const Batch* b, vec[real]* betas) noexcept nogil:
+    """beta of every row of the tile, one after another."""
+    cdef Py_ssize_t c, i, classes = p.classes, n = b.rows * classes, width = lanes_of(betas)
+    cdef vec[real] beta[SHORT_VECTORS]
+    cdef const char* targets = NULL
+    if p.targets != NULL:
+        targets = p.targets + b.first * p.target_outer_stride
+        if p.class_weight == NULL and p.target_outer_stride == classes * p.target_itemsize:
+            beta_of_classes(p, targets, 0, n, betas)
+            return
+    for i in range(b.rows):
+        if i == 0 or targets != NULL:
+            beta_of_classes(p, targets, 0, classes, &beta[0])
+        for c from 0 <= c < classes by width:
+            store_lanes(betas, i * classes + c, beta[c // width], classes - c)
+        if targets != NULL:
+            targets += p.target_outer_stride
 
 
 cdef inline void sum_tile_products(
-    const Problem* p, const real* x, Batch* b, vec[real]* betas
+    const Problem* p, Py_ssize_t tile_rows, Batch* b, vec[real]* logits, vec[real]* betas
 ) noexcept nogil:
-    """beta of every row of the tile, and the sums of beta and beta (x - top)."""
-    cdef Py_ssize_t c, i, n, width = lanes_of(betas), classes = p.classes
-    cdef vec[real] beta[SHORT_VECTORS]
-    cdef vec[real] v
-    cdef const char* targets = NULL
-    cdef wide_sum[real] dot, sum
+    """The sums of beta and beta (x - top) of every row; overwrites the logits."""
+    cdef const vec[real]* pattern = <const vec[real]*> p.pattern
+    cdef vec[real] tops[BATCH_VECTORS]
+    cdef double* products = <double*> logits
+    cdef Py_ssize_t i, classes = p.classes, width = lanes_of(betas)
     cdef bint varies = beta_varies(p)
-    for i in range(b.rows):
-        dot = sum = wide_sum[real]()
-        if varies and (p.targets != NULL or i == 0):
-            if p.targets != NULL:
-                targets = p.targets + (b.first + i) * p.target_outer_stride
-            beta_of_classes(p, targets, 0, classes, &beta[0])
-        for c from 0 <= c < classes by width:
-            n = classes - c
-            v = load_first(x + i * classes + c, n, b.top[i])
-            if varies:
-                store_lanes(betas, i * classes + c, beta[c // width], n)
-                dot.add_product(beta[c // width], v, b.top[i])
-                sum.add(beta[c // width])
-            else:
-                dot.add_product(vec[real](1.0), v, b.top[i])
-        b.dot[i] = dot.value() if varies else p.share * dot.value()
+    numbers(<const char*> b.top, F64, tile_rows, &tops[0])
+    if varies:
+        find_betas(p, b, betas)
+    # From the end, since a product may take twice the memory of a logit.
+    for i in range((b.rows * classes + width - 1) // width - 1, -1, -1):
+        store_products(
+            products + i * width, betas[i] if varies else vec[real](1.0), logits[i],
+            spread(tops[i // classes], pattern + i % classes),
+        )
+    for i from 0 <= i < tile_rows by WIDTH:
         if varies:
-            b.beta_sum[i] = sum.value()
+            put_doubles(b.beta_sum + i, row_sums(betas, i * classes, classes))
+            put_doubles(b.dot + i, row_sums(<const vec[double]*> products, i * classes, classes))
+        else:
+            put_doubles(
+                b.dot + i,
+                vec[double](p.share) * row_sums(<const vec[double]*> products, i * classes, classes),
+            )
 
 
 cdef inline const real* packed_rows(const Problem* p, const Batch* b, char* to, real* like) noexcept nogil:
@@ -189,6 +222,7 @@ cdef inline void tiles_of_block(
     cdef Batch b
     cdef Tile tile = tile_in(scratch)
     cdef vec[real]* exps = <vec[real]*> tile.exps
+    cdef vec[real]* logits = <vec[real]*> tile.logits
     cdef Py_ssize_t tile_rows = rows_of_tile(p), filled
     cdef const real* x
     memset(&b, 0, sizeof(b))
@@ -199,10 +233,11 @@ cdef inline void tiles_of_block(
         x = packed_rows(p, &b, tile.packed, like)
         filled = (b.rows + WIDTH - 1) // WIDTH * WIDTH
         if needs_top(p) or not sum_as_it_lies(p, x, filled, &b, exps):
-            take_exps_by_row(x, p, &b, exps)
-            sum_tile(x, p.classes, filled, &b, exps)
+            find_tops(p, x, filled, &b, logits)
+            take_exps_by_row(p, filled, &b, logits, exps)
+            sum_tile(p.classes, filled, &b, exps)
         if is_smoothed(p):
-            sum_tile_products(p, x, &b, <vec[real]*> tile.beta)
+            sum_tile_products(p, filled, &b, logits, <vec[real]*> tile.beta)
         if not is_plain(p) or not end_plain_batch(p, &b, tally):
             find_own_logits(x, p.classes, &b)
             end_batch(p, &b, tally, like)

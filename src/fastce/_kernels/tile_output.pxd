@@ -19,10 +19,12 @@ cdef enum:
 
 
 cdef struct Tile:
-    # Scratch, in lanes: exponentials, beta, logits or gradient that do not lie one after another.
+    # Scratch, in lanes: exponentials, beta, logits or gradient that do not lie one after another, and the
+    # logits as lanes where their maxima are looked for.
     char* exps
     char* beta
     char* packed
+    char* logits
 
 
 cdef inline void unscale_factors(Batch* b) noexcept nogil:

@@ -75,6 +75,7 @@ cdef extern from "<exp_log.h>" namespace "fastce" nogil:
 
 cdef extern from "<shuffle.h>" namespace "fastce" nogil:
     vec[double] row_sums[T](const vec[T]*, Py_ssize_t, Py_ssize_t)
+    vec[double] row_tops[T](const vec[T]*, Py_ssize_t, Py_ssize_t)
     vec[T] spread[T](vec[T], const vec[T]*)
     void spread_pattern[T](vec[T]*, Py_ssize_t)
     void scale_rows[T](
@@ -109,6 +110,7 @@ cdef extern from "<sums.h>" namespace "fastce" nogil:
         void add2 "add"(vec[T], vec[T])
         void add_product(vec[T], vec[T], const double*)
         void store(double*)
+    void store_products[T](double*, vec[T], vec[T], vec[T] offset)
     double lane_sum[T](vec[T])
     double lane_max[T](vec[T])
 
