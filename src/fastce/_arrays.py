@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from fastce import _kernels
 from fastce._arguments import as_axis
 
 Array = npt.NDArray[Any]
@@ -26,7 +27,24 @@ BFLOAT16 = 9
 LABEL_KINDS = {np.dtype(name): kind for name, kind in _INTEGERS.items()}
 LOGIT_KINDS = {np.dtype(name): kind for name, kind in _FLOATS.items()}
 BOOL_KIND = _INTEGERS["u1"]
+WEIGHT_KINDS = {
+    np.dtype(np.longdouble): 12,
+    np.dtype(bool): BOOL_KIND,
+    **LABEL_KINDS,
+    **LOGIT_KINDS,
+}
+SWAPPED = 32  # added to the number of a type in foreign byte order
+SEARCHED = 1 << 14  # elements that are compared at a time
 LOGIT_DTYPES = "float32, float64, float16 or bfloat16"
+
+
+class Weights(NamedTuple):
+    """Weights as the user has them, spread over their shape, and what they add up to."""
+
+    array: Array
+    kind: int
+    total: float
+    nonzero: int
 
 
 class Walk(NamedTuple):
@@ -115,7 +133,27 @@ def as_floats(value: object, name: str) -> tuple[Array, int]:
 
 def raw(x: Array) -> Array:
     """Return the array as something that has a buffer: bfloat16 as its bits."""
-    return x if x.dtype.char in "fdebhilqBHILQ?" else x.view(np.uint16)
+    return x if x.dtype.char in "fdebhilqBHILQ?g" else x.view(np.uint16)
+
+
+def stored(x: Array, kind: int) -> int:
+    """Return the number of a type together with its byte order."""
+    return kind if x.dtype.isnative else kind + SWAPPED
+
+
+def first_where(is_bad: Callable[[Array], Array], x: Array) -> tuple[int, ...] | None:
+    """Return the index of the first element that is bad, in C order."""
+    for i in range(0, x.size, SEARCHED):
+        with np.errstate(invalid="ignore"):  # bfloat16 tells of every NaN
+            bad = np.flatnonzero(is_bad(x.flat[i : i + SEARCHED]))
+        if bad.size:
+            return tuple(int(k) for k in np.unravel_index(i + int(bad[0]), x.shape))
+    return None
+
+
+def place(at: tuple[int, ...]) -> str:
+    """Return an index as it is written; nothing for that of a scalar."""
+    return f"[{', '.join(map(str, at))}]" if at else ""
 
 
 def is_native(x: Array) -> bool:
@@ -183,7 +221,7 @@ def same_walk(x: Walk, other: Array, axis: int) -> Walk | None:
 
 
 def as_labels(value: object, rows: tuple[int, ...], axis: int) -> tuple[Array, int]:
-    """Return integer labels, one for each row, native and in the rows' order."""
+    """Return integer labels, one for each row."""
     y = as_array(value, "labels")
     kind = LABEL_KINDS.get(y.dtype)
     if kind is None:
@@ -195,7 +233,6 @@ def as_labels(value: object, rows: tuple[int, ...], axis: int) -> tuple[Array, i
                 f"labels has dtype {y.dtype}, accepted are integers (one class a row) "
                 "or floating numbers (one probability a class)"
             )
-        y = y.astype(native(y.dtype))
     if y.shape != rows:
         raise ValueError(
             f"labels has shape {y.shape}, but logits without their class axis ({axis}) have {rows}"
@@ -203,27 +240,45 @@ def as_labels(value: object, rows: tuple[int, ...], axis: int) -> tuple[Array, i
     return y, kind
 
 
-def label_stride(y: Array) -> tuple[Array, int]:
-    """Return labels that a single stride in bytes walks, copied only if need be."""
-    if y.ndim == 1:
-        return y, y.strides[0]
-    if not y.flags.c_contiguous:
-        merged = _merged(y.shape, y.strides)
-        if merged is not None:
-            return y, merged[1]
-        y = np.ascontiguousarray(y)
-    return y, y.itemsize
+def raw_weights(w: Weights | None) -> tuple[Array | None, int]:
+    """Return weights as a kernel takes them."""
+    return (None, 0) if w is None else (raw(w.array), stored(w.array, w.kind))
 
 
-def as_weight(value: object, name: str, shape: tuple[int, ...], broadcast: bool) -> Array:
-    """Return weights as contiguous, aligned float64 of this shape: finite and not negative."""
+def are_weights(x: Array, kind: int, num_threads: int) -> bool:
+    """Whether all numbers are finite and not negative."""
+    return _kernels.active.weigh(raw(x), stored(x, kind), False, num_threads)[0]
+
+
+def no_weight(x: Array) -> Array:
+    """Return where a number is negative or not finite."""
+    with np.errstate(over="ignore"):  # a long double past float64 is as good as infinite
+        return np.asarray(~((x >= 0) & (x.astype(np.float64) < np.inf)))
+
+
+def refuse_weights(x: Array, name: str) -> None:
+    """Name the first number that is negative or not finite."""
+    at = first_where(no_weight, x)
+    if at is not None:
+        raise ValueError(f"{name}{place(at)} is {x[at]}, accepted are finite numbers >= 0")
+
+
+def as_weights(
+    value: object,
+    name: str,
+    shape: tuple[int, ...],
+    threads: int = 1,
+    *,
+    broadcast: bool = True,
+) -> Weights:
+    """Return weights of this shape, as they are stored: finite and not negative."""
     w = as_array(value, name)
-    if w.dtype.kind not in "fiub" and not is_bfloat16(w.dtype):
-        raise TypeError(f"{name} has dtype {w.dtype}, accepted are real numbers")
-    as_given = w
-    if w.dtype != np.float64:
-        with np.errstate(over="ignore"):  # a long double past float64 is refused below
-            w = w.astype(np.float64)
+    kind = WEIGHT_KINDS.get(native(w.dtype))
+    if kind is None:
+        if not is_bfloat16(w.dtype):
+            raise TypeError(f"{name} has dtype {w.dtype}, accepted are real numbers")
+        kind = BFLOAT16
+    spread = w
     if broadcast and w.shape != shape:
         try:
             spread = np.broadcast_to(w, shape)
@@ -233,13 +288,19 @@ def as_weight(value: object, name: str, shape: tuple[int, ...], broadcast: bool)
             ) from None
     elif w.shape != shape:
         raise ValueError(f"{name} has shape {w.shape}, accepted is {shape}")
-    else:
-        spread = w
-    if w.size and not (w.min() >= 0 and w.max() < np.inf):  # NaN is neither
-        at = tuple(int(k) for k in np.argwhere(~(np.isfinite(w) & (w >= 0)))[0])
-        place = f"[{', '.join(map(str, at))}]" if at else ""
-        raise ValueError(f"{name}{place} is {as_given[at]}, accepted are finite numbers >= 0")
-    return np.require(spread, np.float64, ["C", "A"])
+    good, total, nonzero, counted = _kernels.active.weigh(
+        raw(w), stored(w, kind), broadcast, threads
+    )
+    if not good:
+        refuse_weights(w, name)
+    times = spread.size // max(counted, 1)  # elements that were broadcast are counted once
+    return Weights(spread, kind, total * times if times else 0.0, nonzero * times)
+
+
+def as_class_weight(value: object, name: str, shape: tuple[int, ...]) -> Array:
+    """Return weights of classes as contiguous, aligned float64."""
+    w = as_weights(value, name, shape, broadcast=False)
+    return np.require(w.array, np.float64, ["C", "A"])
 
 
 def overlaps(a: Array, b: Array) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastce import _kernels
-from fastce._arrays import Array, is_native, raw
+from fastce._arrays import Array, Weights, is_native, raw, raw_weights
 from fastce._blocks import BLOCK_ELEMENTS, Index, native_rows, row_blocks
 from fastce._reduction import exact_sum
 
@@ -17,7 +17,7 @@ RUN = 1024  # elements that the kernel takes at a time (runs.pxd)
 
 
 class Elements(NamedTuple):
-    """The arrays of a call; `sample_weight` and `losses` flat, an item each."""
+    """The arrays of a call; `losses` flat, one an item."""
 
     function: int
     x: Array
@@ -25,7 +25,7 @@ class Elements(NamedTuple):
     axis: int | None
     labels: Array | None
     label_kind: int
-    sample_weight: Array | None
+    sample_weight: Weights | None
     pos_weight: Array | None
     grad: Array | None
     hess: Array | None
@@ -63,8 +63,8 @@ def _call(
     result: tuple[float, int] = _kernels.active.elementwise(
         e.function, raw(e.x), e.kind, *shape,
         None if e.labels is None else raw(e.labels), e.label_kind,
-        0 if e.labels is None else e.labels.itemsize, e.sample_weight, pos_weight, period,
-        o.label_smoothing, o.eps, None if e.grad is None else raw(e.grad),
+        0 if e.labels is None else e.labels.itemsize, *raw_weights(e.sample_weight),
+        pos_weight, period, o.label_smoothing, o.eps, None if e.grad is None else raw(e.grad),
         None if e.hess is None else raw(e.hess), o.streaming, o.divisor,
         e.losses, check, o.num_threads,
     )  # fmt: skip
@@ -86,10 +86,14 @@ def _block(
     pos_weight = e.pos_weight
     if pos_weight is not None and pos_weight.size > 1:
         pos_weight = part(np.broadcast_to(pos_weight, e.x.shape)).ravel()
+    weight = e.sample_weight
+    if weight is not None:
+        array = weight.array if e.axis is not None else _moved(e, weight.array)[..., columns]
+        weight = weight._replace(array=array[(*index, ...)])
     block = e._replace(
         x=x,
         labels=None if e.labels is None else part(e.labels),
-        sample_weight=None if e.sample_weight is None else e.sample_weight[span],
+        sample_weight=weight,
         grad=None if e.grad is None else np.empty_like(x),
         hess=None if e.hess is None else np.empty_like(x),
         losses=None if e.losses is None else np.empty_like(e.losses[span]),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastce import _arrays, _elementwise, _kernels, _reduction, _threads
 from fastce._arguments import as_axis, as_flag, as_number
-from fastce._arrays import Array
+from fastce._arrays import Array, Weights
 from fastce._elementwise import Elements, Options
 
 # A gradient larger than this is written past the caches: the second level would not hold it anyway.
@@ -44,21 +44,21 @@ def _item_axis(x: Array, axis: int | None, name: str) -> int | None:
 
 def _refuse(x: Array, labels: Array, name: str) -> None:
     """Name the first label, or probability, outside [0, 1]."""
-    with np.errstate(invalid="ignore"):  # comparisons of bfloat16 tell of NaN
-        bad_labels, bad_inputs = ~((labels >= 0) & (labels <= 1)), (x < 0) | (x > 1)
-    for array, what, bad in ((labels, "labels", bad_labels), (x, name, bad_inputs)):
-        if what != "logits" and bad.any():
-            at = tuple(int(k) for k in np.argwhere(bad)[0])
-            place = f"[{', '.join(map(str, at))}]" if at else ""
-            raise ValueError(f"{what}{place} is {array[at]}, accepted are numbers in [0, 1]")
+    at = _arrays.first_where(lambda part: ~((part >= 0) & (part <= 1)), labels)
+    array, what = labels, "labels"
+    if at is None and name != "logits":
+        array, what = x, name
+        at = _arrays.first_where(lambda part: (part < 0) | (part > 1), x)  # NaN is neither
+    if at is not None:
+        raise ValueError(
+            f"{what}{_arrays.place(at)} is {array[at]}, accepted are numbers in [0, 1]"
+        )
 
 
-def _tally(items: int, sample_weight: Array | None) -> _reduction.Tally:
+def _tally(items: int, sample_weight: Weights | None) -> _reduction.Tally:
     if sample_weight is None:
         return _reduction.Tally(0.0, float(items), items, items)
-    return _reduction.Tally(
-        0.0, _reduction.exact_sum(sample_weight), items, int(np.count_nonzero(sample_weight))
-    )
+    return _reduction.Tally(0.0, sample_weight.total, items, sample_weight.nonzero)
 
 
 def _pos_weight(value: object, x: Array) -> Array | None:
@@ -66,7 +66,7 @@ def _pos_weight(value: object, x: Array) -> Array | None:
         return None
     r = _arrays.as_array(value, "pos_weight")
     shape = x.shape[-1:] if r.ndim else ()  # no class axis, no weight for each class
-    return _arrays.as_weight(r, "pos_weight", shape, False).reshape(-1)
+    return _arrays.as_class_weight(r, "pos_weight", shape).reshape(-1)
 
 
 def _loss(
@@ -97,10 +97,10 @@ def _loss(
     shape = x.shape if k is None else x.shape[:k] + x.shape[k + 1 :]
     y, label_kind, certain = _labels(labels, x, name)
     ratio = _pos_weight(pos_weight, x)
+    threads = _threads.threads_for(x.size, num_threads)
     sw = None
     if sample_weight is not None:
-        sw = _arrays.as_weight(sample_weight, "sample_weight", shape, True).reshape(-1)
-    threads = _threads.threads_for(x.size, num_threads)
+        sw = _arrays.as_weights(sample_weight, "sample_weight", shape, threads)
     grad = None
     if grad_out is not None:
         others = {"labels": labels, "sample_weight": sample_weight, "pos_weight": pos_weight}

@@ -19,18 +19,13 @@ Reduction = Literal["none", "sum", "mean"]
 STREAMING_BYTES = 1 << 23
 
 
-def _probabilities(y: Array, x: Array, kind: int, axis: int) -> tuple[Array, int]:
+def _probabilities(y: Array, x: Array) -> tuple[Array, int]:
+    kind = _arrays.logit_kind(y, "labels")
     if y.shape != x.shape:
         raise ValueError(
             f"labels of dtype {y.dtype} are probabilities and need the shape of the logits: "
             f"labels have {y.shape}, logits {x.shape}"
         )
-    with np.errstate(invalid="ignore"):  # bfloat16 tells of every NaN
-        if y.size and not (y.min() >= 0 and y.max() < np.inf):  # NaN is neither
-            at = tuple(int(k) for k in np.argwhere(~(np.isfinite(y) & (y >= 0)))[0])
-            raise ValueError(
-                f"labels[{', '.join(map(str, at))}] is {y[at]}, accepted are finite numbers >= 0"
-            )
     return y, kind
 
 
@@ -41,23 +36,26 @@ def _labels(labels: object, x: Array, axis: int, ignore_index: int) -> tuple[Arr
     if known is None or y.shape != rows:  # else nothing to convert: small calls count nanoseconds
         floating = y.dtype.kind == "f" or _arrays.is_bfloat16(y.dtype)
         if floating and (y.size or not isinstance(labels, (list, tuple))):
-            return _probabilities(y, x, _arrays.logit_kind(y, "labels"), axis)
+            return _probabilities(y, x)
         y, known = _arrays.as_labels(labels if y.size == 0 else y, rows, axis)
-    if y.dtype == np.uint64 and y.size and y.max() >= 2**63:  # kernels would read it as negative
-        _refuse_label(y, 0, x.shape[axis], axis, ignore_index)
+    if ignore_index == 2**63 - 1 and y.size and y.max() > ignore_index:
+        _refuse_label(y, known, 0, x.shape[axis], axis, ignore_index)  # kernels saturate uint64
     return y, known
 
 
-def _refuse_label(y: Array, near: int, classes: int, axis: int, ignore_index: int) -> None:
-    """Name the first label from row `near` on that is no class."""
+def _refuse_label(
+    y: Array, kind: int, near: int, classes: int, axis: int, ignore_index: int
+) -> None:
+    """Name the first label from row `near` on that is no class, or the first bad probability."""
+    if _softmax.has_probabilities(kind):
+        _arrays.refuse_weights(y, "labels")
     for row in range(near, y.size):
         label = int(y.flat[row])
         if not 0 <= label < classes and label != ignore_index:
-            at = np.unravel_index(row, y.shape)
-            place = f"[{', '.join(str(int(k)) for k in at)}]" if at else ""
+            at = tuple(int(k) for k in np.unravel_index(row, y.shape))
             raise ValueError(
-                f"labels{place} is {label}, but logits have {classes} classes (axis {axis}) "
-                f"and ignore_index is {ignore_index}"
+                f"labels{_arrays.place(at)} is {label}, but logits have {classes} classes "
+                f"(axis {axis}) and ignore_index is {ignore_index}"
             )
 
 
@@ -200,17 +198,12 @@ def softmax_cross_entropy(
     shape = x.shape[:k] + x.shape[k + 1 :]
     classes = x.shape[k]
     y, label_kind = _labels(labels, x, k, ignored)
-    cw = (
-        None
-        if class_weight is None
-        else _arrays.as_weight(class_weight, "class_weight", (classes,), False)
-    )
-    sw = (
-        None
-        if sample_weight is None
-        else _arrays.as_weight(sample_weight, "sample_weight", shape, True).reshape(-1)
-    )
     threads = _threads.threads_for(x.size, num_threads)
+    cw = sw = None
+    if class_weight is not None:
+        cw = _arrays.as_class_weight(class_weight, "class_weight", (classes,))
+    if sample_weight is not None:
+        sw = _arrays.as_weights(sample_weight, "sample_weight", shape, threads)
     grad = None
     if grad_out is not None:
         inputs: dict[str, object] = {
@@ -233,7 +226,7 @@ def softmax_cross_entropy(
         if grad_out is not None or _reduction.needs_labels(reduction, normalizer):
             counted = _softmax.count(y, label_kind, classes, ignored, cw, sw, threads)
             if counted.bad_row >= 0:
-                _refuse_label(y, counted.bad_row, classes, axis, ignored)
+                _refuse_label(y, label_kind, counted.bad_row, classes, axis, ignored)
         d = _reduction.denominator(normalizer, math.prod(shape), counted)
         divisor = _reduction.gradient_divisor(reduction, d)
     streaming = grad is not None and grad.nbytes > STREAMING_BYTES and grad_out is not logits
@@ -243,7 +236,7 @@ def softmax_cross_entropy(
     options = _softmax.Options(cw, smoothing, z, ignored, divisor, streaming, threads)
     tally = _softmax.run(rows, options) if x.size else _reduction.Tally()
     if tally.bad_row >= 0:
-        _refuse_label(y, tally.bad_row, classes, axis, ignored)
+        _refuse_label(y, label_kind, tally.bad_row, classes, axis, ignored)
     if reduction == "mean" and normalizer == "weight" and grad is None:
         return _reduction.mean(tally.loss, tally.weight)
     loss: Loss

@@ -29,12 +29,14 @@ def softmax_cross_entropy(
     class_stride: int,
     labels: _Array,
     label_kind: int,
-    label_stride: int,
-    class_label_stride: int,
+    targets_given: bool,
+    target_outer_stride: int,
+    target_class_stride: int,
     ignore_index: int,
     class_weight: _Array | None,
     smoothing: _Array | None,
     sample_weight: _Array | None,
+    weight_kind: int,
     label_smoothing: float,
     weight_sum: float,
     z_loss: float,
@@ -58,6 +60,7 @@ def elementwise(
     label_kind: int,
     label_size: int,
     sample_weight: _Array | None,
+    weight_kind: int,
     pos_weight: _Array | None,
     period: int,
     label_smoothing: float,
@@ -88,14 +91,16 @@ def activation(
 def count_labels(
     labels: _Array,
     kind: int,
-    stride: int,
-    rows: int,
     classes: int,
     ignore_index: int,
     class_weight: _Array | None,
     sample_weight: _Array | None,
+    weight_kind: int,
     num_threads: int,
 ) -> tuple[float, float, int, int, int]: ...
+def weigh(
+    numbers: _Array, kind: int, add_up: bool, num_threads: int
+) -> tuple[bool, float, int, int]: ...
 def plain_softmax_cross_entropy(
     logits: object,
     labels: object,

@@ -10,15 +10,19 @@ from libc.string cimport memset
 from .column cimport columns_of_block
 from .items cimport Count, elements_of_block, labels_are_good
 from .pair cimport is_plain_pair, pairs_of_block
-from .problem cimport BATCH, Batch, Problem, Tally, count_rows
+from .problem cimport BATCH, Batch, Problem, Tally, add_exactly, count_rows
 from .row cimport rows_of_block
 from .runs cimport Elements
 from .tile cimport SHORT, tiles_of_block
-from .vector cimport give_back, lanes_of, plain_arithmetic, real, vec, write_through, writer
+from .vector cimport (
+    doubles, doubles_at, give_back, lanes_of, layout, plain_arithmetic, real, vec, weights_at, wide_sum,
+    write_through, writer,
+)
 
 cdef enum:
     BLOCK_ELEMENTS = 131072  # logits of a block: large enough that handing it out costs nothing
     SMALLEST_BLOCK = 4096
+    WEIGHTS = 1024  # that are converted at a time
     STAGE = 32768  # bytes of the stage in which the gradient waits for whole lines
     LONGEST_KEPT = 8388608  # bytes of exponentials that are kept rather than computed twice
 
@@ -73,6 +77,38 @@ cdef inline void count_block(const Problem* p, const Blocks* cut, Py_ssize_t i, 
     give_back(caller)
 
 
+cdef inline void weigh_block(
+    const layout* a, const Blocks* cut, Py_ssize_t i, bint add_up, Tally* tally
+) noexcept nogil:
+    """Whether all can be weights, and what they add up to."""
+    cdef Py_ssize_t begin = i * cut.block, end = min(cut.total, begin + cut.block), at, k, n, width
+    cdef Py_ssize_t nonzero = 0
+    cdef double[WEIGHTS] weights
+    cdef wide_sum[double] sums[4]  # for each waits for itself
+    cdef double sum, lost
+    cdef uint64_t caller = plain_arithmetic()
+    width = lanes_of(<vec[double]*> NULL)
+    tally.bad_row = -1 if weights_at(a, begin, end - begin) else begin
+    if add_up:
+        for at from begin <= at < end by WEIGHTS:
+            n = min(WEIGHTS, end - at)
+            doubles_at(a, at, n, weights)
+            memset(weights + n, 0, (WEIGHTS - n) * sizeof(double))
+            for k from 0 <= k < n by 4 * width:
+                sums[0].add(doubles(weights + k))
+                sums[1].add(doubles(weights + k + width))
+                sums[2].add(doubles(weights + k + 2 * width))
+                sums[3].add(doubles(weights + k + 3 * width))
+            for k in range(n):
+                nonzero += weights[k] != 0
+        for k in range(4):
+            sum = sums[k].split(&lost)
+            add_exactly(&tally.weight, &tally.weight_lost, sum)
+            tally.weight_lost += lost
+        tally.nonzero = nonzero
+    give_back(caller)
+
+
 cdef inline void softmax_block(
     const Problem* p, const Blocks* cut, Py_ssize_t i, Py_ssize_t thread, Py_ssize_t kept, Tally* tally,
     real* like,
@@ -105,17 +141,27 @@ cdef inline Py_ssize_t kept_bytes(const Problem* p, real* like) noexcept nogil:
 
 
 cdef inline void elements_block(
-    const Elements* p, const Blocks* cut, Py_ssize_t i, Py_ssize_t thread, bint check_only, Count* count,
-    real* like,
+    const Elements* p, const layout* sample_weight, const Blocks* cut, Py_ssize_t i, Py_ssize_t thread,
+    bint check_only, Count* count, real* like,
 ) noexcept nogil:
+    """One block of items, or of elements if they are only checked."""
     cdef Py_ssize_t begin = i * cut.block, end = min(cut.total, begin + cut.block)
+    cdef double[WEIGHTS] weights
+    cdef Elements q
     cdef char* scratch = cut.scratch + thread * cut.share
     cdef writer[2] w
     cdef uint64_t caller = plain_arithmetic()
     scratch = open_writers(w, scratch, p.streaming)
     count.bad = -1
-    if not check_only:
+    if check_only:
+        count.bad = -1 if labels_are_good(p, begin, end, scratch, like) else begin
+    elif sample_weight == NULL:
         elements_of_block(p, begin, end, scratch, w, count, like)
-    elif not labels_are_good(p, begin, end, scratch, like):
-        count.bad = begin
+    else:
+        q = p[0]
+        while begin < end:
+            doubles_at(sample_weight, begin, min(WEIGHTS, end - begin), weights)
+            q.sample_weight = weights - begin
+            elements_of_block(&q, begin, min(begin + WEIGHTS, end), scratch, w, count, like)
+            begin += WEIGHTS
     give_back(caller)

@@ -6,10 +6,13 @@ from cpython.buffer cimport (
 from libc.stdint cimport uintptr_t
 from libc.string cimport memcmp
 
-from .vector cimport F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64
+from .vector cimport (
+    F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64, add_axis, layout, no_axes,
+)
 
 cdef enum:
     MOST_AXES = 64
+    SWAPPED = 32  # added to the number of a type whose bytes are in the order that is not this machine's
 
 
 cdef inline char* address(object array) except? NULL:
@@ -21,6 +24,29 @@ cdef inline char* address(object array) except? NULL:
     cdef char* p = <char*> view.buf
     PyBuffer_Release(&view)
     return p
+
+
+cdef inline const layout* lay_out(object array, int kind, layout* a) except? NULL:
+    """Tells how an array lies; NULL for None. The caller holds the array for as long as it is used."""
+    cdef Py_buffer view
+    cdef int i
+    if array is None:
+        return NULL
+    PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
+    a.data, a.itemsize = <const char*> view.buf, view.itemsize
+    a.kind, a.swapped = kind % SWAPPED, kind >= SWAPPED
+    no_axes(a)
+    for i in range(view.ndim):
+        add_axis(a, view.shape[i], view.strides[i])
+    PyBuffer_Release(&view)
+    return a
+
+
+cdef inline const layout* one_after_another(const Plain* x, layout* a) noexcept:
+    a.data, a.itemsize, a.kind, a.swapped = x.data, x.itemsize, x.kind, False
+    no_axes(a)
+    add_axis(a, x.size, x.itemsize)
+    return a
 
 
 cdef struct Plain:

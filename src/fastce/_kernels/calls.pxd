@@ -11,7 +11,7 @@ from libc.string cimport memset
 
 from .blocks cimport (
     BLOCK_ELEMENTS, SMALLEST_BLOCK, Blocks, blocks_of, count_block, elements_block, kept_bytes,
-    rows_per_block, softmax_block, stage_bytes,
+    rows_per_block, softmax_block, stage_bytes, weigh_block,
 )
 from .column cimport column_bytes
 from .items cimport Count
@@ -20,7 +20,7 @@ from .row cimport kept_rows
 from .runs cimport Elements, run_bytes
 from .tile cimport SHORT, tile_bytes
 from .vector cimport (
-    BF16, F32, F64, bfloat16, float16, give_back, plain_arithmetic, real, spread_pattern, vec,
+    BF16, F32, F64, bfloat16, float16, give_back, layout, plain_arithmetic, real, spread_pattern, vec,
 )
 
 cdef enum:
@@ -46,7 +46,7 @@ cdef inline int threads_of(int num_threads, const Blocks* cut) noexcept nogil:
     return <int> max(<Py_ssize_t> 1, min(<Py_ssize_t> num_threads, cut.blocks))
 
 
-cdef inline Tally sum_of(const Problem* p, const Tally* tallies, Py_ssize_t blocks) noexcept nogil:
+cdef inline Tally sum_of(const Tally* tallies, Py_ssize_t blocks) noexcept nogil:
     """The tallies of all blocks, added in their order."""
     cdef Tally total
     cdef Py_ssize_t i
@@ -64,9 +64,14 @@ cdef inline Tally sum_of(const Problem* p, const Tally* tallies, Py_ssize_t bloc
             total.bad_row = tallies[i].bad_row
     total.loss += total.loss_lost
     total.weight += total.weight_lost
+    give_back(caller)
+    return total
+
+
+cdef inline Tally sum_of_rows(const Problem* p, const Tally* tallies, Py_ssize_t blocks) noexcept nogil:
+    cdef Tally total = sum_of(tallies, blocks)
     if p.class_weight == NULL and p.sample_weight == NULL:
         total.weight, total.nonzero = total.valid, total.valid
-    give_back(caller)
     return total
 
 
@@ -96,7 +101,7 @@ cdef inline int softmax_blocks(Problem* p, int num_threads, Tally* total, real* 
         else:
             for i in prange(cut.blocks, schedule="dynamic", num_threads=num_threads):
                 softmax_block(p, &cut, i, threadid(), kept, tallies + i, like)
-        total[0] = sum_of(p, tallies, cut.blocks)
+        total[0] = sum_of_rows(p, tallies, cut.blocks)
         if memory != small:
             free(memory)
     return 0
@@ -131,14 +136,37 @@ cdef inline int count_all(const Problem* p, int num_threads, Tally* total) excep
         else:
             for i in prange(cut.blocks, schedule="dynamic", num_threads=num_threads):
                 count_block(p, &cut, i, tallies + i)
-        total[0] = sum_of(p, tallies, cut.blocks)
+        total[0] = sum_of_rows(p, tallies, cut.blocks)
+        if memory != small:
+            free(memory)
+    return 0
+
+
+cdef inline int weigh_all(const layout* a, bint add_up, int num_threads, Tally* total) except -1:
+    """Whether all numbers can be weights, their sum, and how many are not 0."""
+    cdef Blocks cut = blocks_of(a.size, BLOCK_ELEMENTS)
+    cdef char[SMALL_SCRATCH] small
+    cdef char* memory = scratch_of(small, cut.blocks * sizeof(Tally))
+    cdef Tally* tallies = <Tally*> memory
+    cdef Py_ssize_t i
+    num_threads = threads_of(num_threads, &cut)
+    with nogil:
+        memset(tallies, 0, cut.blocks * sizeof(Tally))
+        if num_threads == 1:
+            for i in range(cut.blocks):
+                weigh_block(a, &cut, i, add_up, tallies + i)
+        else:
+            for i in prange(cut.blocks, schedule="dynamic", num_threads=num_threads):
+                weigh_block(a, &cut, i, add_up, tallies + i)
+        total[0] = sum_of(tallies, cut.blocks)
         if memory != small:
             free(memory)
     return 0
 
 
 cdef inline int elements_blocks(
-    const Elements* p, bint check_only, int num_threads, Count* total, real* like
+    const Elements* p, const layout* sample_weight, bint check_only, int num_threads, Count* total,
+    real* like,
 ) except -1:
     cdef Py_ssize_t items = p.outer * p.inner
     cdef Py_ssize_t elements = min(BLOCK_ELEMENTS, max(SMALLEST_BLOCK, items * p.summed // 16))
@@ -159,10 +187,10 @@ cdef inline int elements_blocks(
         memset(counts, 0, cut.blocks * sizeof(Count))
         if num_threads == 1:
             for i in range(cut.blocks):
-                elements_block(p, &cut, i, 0, check_only, counts + i, like)
+                elements_block(p, sample_weight, &cut, i, 0, check_only, counts + i, like)
         else:
             for i in prange(cut.blocks, schedule="dynamic", num_threads=num_threads):
-                elements_block(p, &cut, i, threadid(), check_only, counts + i, like)
+                elements_block(p, sample_weight, &cut, i, threadid(), check_only, counts + i, like)
         caller = plain_arithmetic()
         total.loss, total.loss_lost, total.bad = 0, 0, -1
         for i in range(cut.blocks):
@@ -178,13 +206,13 @@ cdef inline int elements_blocks(
 
 
 cdef inline int all_elements(
-    const Elements* p, bint check_only, int num_threads, Count* total
+    const Elements* p, const layout* sample_weight, bint check_only, int num_threads, Count* total
 ) except -1:
     """The sum of weighted losses, and where an element was refused; with `check_only` that alone."""
     if p.kind == F64:
-        return elements_blocks(p, check_only, num_threads, total, <double*> NULL)
+        return elements_blocks(p, sample_weight, check_only, num_threads, total, <double*> NULL)
     if p.kind == F32:
-        return elements_blocks(p, check_only, num_threads, total, <float*> NULL)
+        return elements_blocks(p, sample_weight, check_only, num_threads, total, <float*> NULL)
     if p.kind == BF16:
-        return elements_blocks(p, check_only, num_threads, total, <bfloat16*> NULL)
-    return elements_blocks(p, check_only, num_threads, total, <float16*> NULL)
+        return elements_blocks(p, sample_weight, check_only, num_threads, total, <bfloat16*> NULL)
+    return elements_blocks(p, sample_weight, check_only, num_threads, total, <float16*> NULL)

@@ -15,12 +15,17 @@ from libc.math cimport NAN
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from .buffers cimport Plain, address, are_apart, can_be_written, lies_plainly, same_shape
-from .calls cimport all_elements, count_all, softmax_rows
+from .buffers cimport (
+    Plain, address, are_apart, can_be_written, lay_out, lies_plainly, one_after_another, same_shape,
+)
+from .calls cimport all_elements, count_all, softmax_rows, weigh_all
 from .items cimport Count
 from .problem cimport LOGSUMEXP, Output, Problem, Tally
 from .runs cimport SIGMOID, Elements, Function
-from .vector cimport F16, F32, F64, U64, copy_bytes, end_threads, kOpenMP, most_threads, sweep_bytes, vec
+from .vector cimport (
+    F16, F32, F64, U64, copy_bytes, end_threads, in_memory_order, kOpenMP, layout, most_threads, sweep_bytes,
+    vec,
+)
 
 cdef extern from *:
     """
@@ -67,8 +72,10 @@ cdef tuple told(const Tally* total):
 def softmax_cross_entropy(
     logits, int kind, Py_ssize_t outer, Py_ssize_t classes, Py_ssize_t inner,
     Py_ssize_t outer_stride, Py_ssize_t class_stride,
-    labels, int label_kind, Py_ssize_t label_stride, Py_ssize_t class_label_stride, int64_t ignore_index,
-    class_weight, smoothing, sample_weight, double label_smoothing, double weight_sum, double z_loss,
+    labels, int label_kind, bint targets_given, Py_ssize_t target_outer_stride,
+    Py_ssize_t target_class_stride, int64_t ignore_index,
+    class_weight, smoothing, sample_weight, int weight_kind, double label_smoothing, double weight_sum,
+    double z_loss,
     grad, Py_ssize_t grad_outer_stride, Py_ssize_t grad_class_stride, hess, bint streaming, double divisor,
     losses, int num_threads,
 ):
@@ -78,6 +85,7 @@ def softmax_cross_entropy(
     before the first bad label, or -1).
     """
     cdef Problem p
+    cdef layout label_layout, weight_layout
     cdef Py_ssize_t itemsize = 8 if kind == F64 else 4 if kind == F32 else 2
     memset(&p, 0, sizeof(p))
     p.outer, p.classes, p.inner = outer, classes, inner
@@ -90,16 +98,16 @@ def softmax_cross_entropy(
     p.streaming = streaming
     p.class_weight = <const double*> address(class_weight)
     p.smoothing = <const double*> address(smoothing)
-    p.sample_weight = <const double*> address(sample_weight)
+    p.sample_weight = lay_out(sample_weight, weight_kind, &weight_layout)
     p.keep, p.share, p.weight_sum = 1 - label_smoothing, label_smoothing / classes, weight_sum
     p.z_loss, p.divisor = z_loss, divisor
     p.ignore_index = ignore_index
-    if label_kind < F16:
-        p.labels, p.label_kind, p.label_stride = address(labels), label_kind, label_stride
-    else:
+    if targets_given:
         p.targets, p.target_kind = address(labels), label_kind
         p.target_itemsize = 8 if label_kind == F64 else 4 if label_kind == F32 else 2
-        p.target_outer_stride, p.target_class_stride = label_stride, class_label_stride
+        p.target_outer_stride, p.target_class_stride = target_outer_stride, target_class_stride
+    else:
+        p.labels = lay_out(labels, label_kind, &label_layout)
     cdef Tally total
     softmax_rows(&p, kind, num_threads, &total)
     return told(&total)
@@ -107,7 +115,7 @@ def softmax_cross_entropy(
 
 def elementwise(
     int function, x, int kind, Py_ssize_t outer, Py_ssize_t summed, Py_ssize_t inner,
-    labels, int label_kind, int label_size, sample_weight, pos_weight, Py_ssize_t period,
+    labels, int label_kind, int label_size, sample_weight, int weight_kind, pos_weight, Py_ssize_t period,
     double label_smoothing, double eps, grad, hess, bint streaming, double divisor, losses, bint check_only,
     int num_threads,
 ):
@@ -116,17 +124,19 @@ def elementwise(
     Returns (sum of weighted losses, an element at or shortly before the first refused one or -1).
     """
     cdef Elements p
+    cdef layout weight_layout
     memset(&p, 0, sizeof(p))
     p.function, p.kind = <Function> function, kind
     p.outer, p.summed, p.inner = outer, summed, inner
     p.x, p.labels, p.label_kind, p.label_size = address(x), address(labels), label_kind, label_size
-    p.sample_weight = <const double*> address(sample_weight)
     p.pos_weight, p.period = <const double*> address(pos_weight), period
     p.keep, p.share, p.eps = 1 - label_smoothing, label_smoothing / 2, eps
     p.grad, p.hess, p.losses = address(grad), address(hess), address(losses)
     p.streaming, p.divisor = streaming, divisor
     cdef Count total
-    all_elements(&p, check_only, num_threads, &total)
+    all_elements(
+        &p, lay_out(sample_weight, weight_kind, &weight_layout), check_only, num_threads, &total
+    )
     return total.loss, total.bad
 
 
@@ -155,21 +165,34 @@ def activation(
 
 
 def count_labels(
-    labels, int kind, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t classes, int64_t ignore_index,
-    class_weight, sample_weight, int num_threads,
+    labels, int kind, Py_ssize_t classes, int64_t ignore_index, class_weight, sample_weight,
+    int weight_kind, int num_threads,
 ):
     """What the labels and weights alone tell: the same tuple, its loss 0."""
     cdef Problem p
+    cdef layout label_layout, weight_layout
     memset(&p, 0, sizeof(p))
-    p.outer, p.classes, p.inner = rows, classes, 1
-    p.labels, p.label_kind, p.label_stride = address(labels), kind, stride
+    p.labels = lay_out(labels, kind, &label_layout)
+    p.outer, p.classes, p.inner = label_layout.size, classes, 1
     p.ignore_index = ignore_index
     p.class_weight = <const double*> address(class_weight)
-    p.sample_weight = <const double*> address(sample_weight)
+    p.sample_weight = lay_out(sample_weight, weight_kind, &weight_layout)
     p.keep = 1
     cdef Tally total
     count_all(&p, num_threads, &total)
     return told(&total)
+
+
+def weigh(numbers, int kind, bint add_up, int num_threads):
+    """Whether all numbers are finite and not negative; their sum and how many are not 0, if asked for; and
+    how many there are: of an array that was broadcast, the elements count once.
+    """
+    cdef layout given, a
+    cdef Tally total
+    lay_out(numbers, kind, &given)
+    a = in_memory_order(given)
+    weigh_all(&a, add_up, num_threads, &total)
+    return total.bad_row < 0, total.weight, total.nonzero, a.size
 
 
 def plain_softmax_cross_entropy(
@@ -178,6 +201,7 @@ def plain_softmax_cross_entropy(
 ):
     """The mean loss of rows along the last axis with a label each; with a gradient, (loss, gradient)."""
     cdef Plain x, y, g
+    cdef layout label_layout
     cdef Problem p
     cdef Tally total
     if not lies_plainly(logits, ndarray, &x) or not lies_plainly(labels, ndarray, &y):
@@ -187,7 +211,7 @@ def plain_softmax_cross_entropy(
     memset(&p, 0, sizeof(p))
     p.outer, p.classes, p.inner = y.size, x.shape[x.ndim - 1], 1
     p.logits, p.outer_stride, p.class_stride = x.data, p.classes, 1
-    p.labels, p.label_kind, p.label_stride = y.data, y.kind, y.itemsize
+    p.labels = one_after_another(&y, &label_layout)
     p.ignore_index = ignore_index
     p.keep, p.share, p.weight_sum = 1 - label_smoothing, label_smoothing / p.classes, p.classes
     p.z_loss, p.divisor = z_loss, 1
@@ -259,7 +283,7 @@ def plain_elementwise(
         if p.function != SIGMOID:
             if not are_apart(&g, &y):
                 return None
-            all_elements(&p, True, num_threads, &total)
+            all_elements(&p, NULL, True, num_threads, &total)
             if total.bad >= 0:
                 return None
     elif return_out:
@@ -267,7 +291,7 @@ def plain_elementwise(
         lies_plainly(out, ndarray, &g)
     if out is not None:
         p.grad, p.streaming = g.data, g.bytes > streaming_bytes and g.data != x.data
-    all_elements(&p, False, num_threads, &total)
+    all_elements(&p, NULL, False, num_threads, &total)
     if total.bad >= 0:
         return None
     if p.function == SIGMOID:

@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t
 from .problem cimport Problem, Tally, add_exactly, is_paired, is_plain
 from .tile cimport tiles_of_block
 from .vector cimport (
-    I64, advance, find_plain_pairs, finish, integers, kPlainPairs, lanes_of, line_gap, real, room,
+    advance, find_integers, find_plain_pairs, finish, kPlainPairs, lanes_of, line_gap, real, room,
     seek, skip, sum_plain_pairs, vec, writer,
 )
 
@@ -32,15 +32,10 @@ cdef inline bint plain_pairs_of_run(
     """Losses and gradients of a run; False, and nothing written, where it has to be done otherwise."""
     cdef vec[float] e[MOST_VECTORS]
     cdef int64_t[kPlainPairs] read
-    cdef const int64_t* label = read
-    cdef const char* stored = p.labels + begin * p.label_stride
+    cdef const int64_t* label = find_integers(p.labels, begin, rows, read)
     cdef Py_ssize_t size = 2 * rows * sizeof(real)
     cdef double sum
     cdef bint streams
-    if p.label_kind == I64 and p.label_stride == sizeof(int64_t):
-        label = <const int64_t*> stored
-    else:
-        integers(stored, p.label_kind, p.label_stride, rows, read)
     if not sum_plain_pairs((<const real*> p.logits) + 2 * begin, label, rows, &e[0], &sum):
         return False
     add_exactly(&tally.loss, &tally.loss_lost, sum)

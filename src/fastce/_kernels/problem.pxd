@@ -13,7 +13,9 @@ The kernels fill a Batch with each row's sums; ends.pxd turns these into losses 
 
 from libc.stdint cimport int64_t
 
-from .vector cimport all_classes, doubles, integers, vec, wide_sum
+from .vector cimport (
+    all_classes, are_weights, doubles, doubles_at, integers_at, layout, vec, wide_sum,
+)
 
 cdef enum:
     BATCH = 64  # rows that are finished together
@@ -35,10 +37,7 @@ cdef struct Problem:
     char* hess  # the diagonal of the Hessian, laid out like grad; or NULL
     bint streaming  # write the gradient past the caches
     char* losses  # one per row, or NULL
-    # Integer labels, one per row, `label_stride` bytes apart …
-    const char* labels
-    int label_kind
-    Py_ssize_t label_stride
+    const layout* labels  # integers, one per row …
     int64_t ignore_index
     # … or probability labels, strides in bytes.
     const char* targets
@@ -47,7 +46,7 @@ cdef struct Problem:
     Py_ssize_t target_outer_stride, target_class_stride
     const double* class_weight  # one per class, or NULL
     const double* smoothing  # share * class_weight, or NULL
-    const double* sample_weight  # one per row, or NULL
+    const layout* sample_weight  # one per row, or NULL
     double keep  # 1 - label smoothing
     double share  # label smoothing / classes
     double weight_sum  # the sum of class_weight, or classes
@@ -161,17 +160,20 @@ cdef inline void check_labels(const Problem* p, Batch* b, Tally* tally) noexcept
 cdef inline void weigh_rows(const Problem* p, Batch* b, Tally* tally) noexcept nogil:
     """Puts class weights and sample weights to the rows that have a class."""
     cdef double[BATCH] total
+    cdef double[BATCH] sample_weights
     cdef wide_sum[double] sum
     cdef double class_weight = 1, sample_weight = 1, rounding
     cdef bint by_class = p.class_weight != NULL and p.targets == NULL
     cdef bint drops = by_class and p.share == 0 and p.z_loss == 0  # all of the row's terms may be 0
     cdef Py_ssize_t i, nonzero = 0, skipped = 0
     b.uniform = 0
+    if p.sample_weight != NULL:
+        doubles_at(p.sample_weight, b.first, b.rows, sample_weights)
     for i in range(b.rows):
         if by_class:
             class_weight = p.class_weight[b.label[i]]
         if p.sample_weight != NULL:
-            sample_weight = p.sample_weight[b.first + i]
+            sample_weight = sample_weights[i]
         total[i] = b.weight[i] * sample_weight * class_weight
         nonzero += total[i] != 0
         b.weight[i] = 0 if drops and class_weight == 0 else b.weight[i] * sample_weight
@@ -187,17 +189,31 @@ cdef inline void weigh_rows(const Problem* p, Batch* b, Tally* tally) noexcept n
     b.skipped = skipped
 
 
+cdef inline void check_targets(const Problem* p, Batch* b, Tally* tally) noexcept nogil:
+    """Remembers the first row that may have a target that is negative or not finite."""
+    cdef Py_ssize_t outer = b.first // p.inner, inner = b.first % p.inner, n = p.classes, i
+    cdef const char* targets = p.targets + outer * p.target_outer_stride + inner * p.target_itemsize
+    cdef Py_ssize_t runs = b.rows, step = p.target_outer_stride
+    if p.inner > 1:  # a batch is within one of outer
+        runs, step, n = p.classes, p.target_class_stride, b.rows
+    for i in range(runs):
+        if tally.bad_row < 0 and not are_weights(targets + i * step, p.target_kind, n):
+            tally.bad_row = b.first
+
+
 cdef inline void count_rows(const Problem* p, Batch* b, Tally* tally) noexcept nogil:
     """Begins a batch: reads `rows` labels from row `first` on; fills the places left over."""
     cdef Py_ssize_t i
     cdef double beta_sum = p.share * p.weight_sum
     if p.output == GRADIENT and p.targets == NULL:
-        integers(p.labels + b.first * p.label_stride, p.label_kind, p.label_stride, b.rows, b.label)
+        integers_at(p.labels, b.first, b.rows, b.label)
         check_labels(p, b, tally)
         if p.share != 0:
             for i in range(b.rows):
                 b.beta_sum[i] = beta_sum
     else:
+        if p.targets != NULL:
+            check_targets(p, b, tally)
         tally.valid += b.rows
         b.skipped = 0
         for i in range(b.rows):

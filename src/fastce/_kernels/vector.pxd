@@ -153,9 +153,23 @@ cdef extern from "<logistic.h>" namespace "fastce" nogil:
     vec[T] log1p_of_share[T](vec[T])
 
 cdef extern from "<elements.h>" namespace "fastce" nogil:
-    void integers(const char*, int kind, Py_ssize_t stride, Py_ssize_t n, int64_t* out)
     void numbers[T](const char*, int kind, Py_ssize_t n, vec[T]* out)
     int I8, I16, I32, I64, U8, U16, U32, U64, F16, BF16, F32, F64
+
+cdef extern from "<layout.h>" namespace "fastce" nogil:
+    ctypedef struct layout:
+        const char* data
+        int kind
+        bint swapped
+        Py_ssize_t size, itemsize
+    void no_axes(layout*)
+    void add_axis(layout*, Py_ssize_t length, Py_ssize_t stride)
+    layout in_memory_order(const layout&)
+    void integers_at(const layout*, Py_ssize_t first, Py_ssize_t n, int64_t* out)
+    const int64_t* find_integers(const layout*, Py_ssize_t first, Py_ssize_t n, int64_t* room)
+    void doubles_at(const layout*, Py_ssize_t first, Py_ssize_t n, double* out)
+    bint are_weights(const char*, int kind, Py_ssize_t n)
+    bint weights_at(const layout*, Py_ssize_t first, Py_ssize_t n)
 
 cdef extern from "<stream.h>" namespace "fastce" nogil:
     cdef struct writer:
