@@ -68,6 +68,24 @@ def test_unknown_name_in_the_environment(isa) -> None:
     assert re.search(rf"ValueError: FASTCE_ISA is {isa!r}; .* has {choices}\n$", process.stderr)
 
 
+@pytest.mark.parametrize("how", ["module", "script"])
+def test_the_command_line_tells_of_an_unknown_name_in_one_line(how, tmp_path) -> None:
+    command = [sys.executable, "-m", "fastce"]
+    if how == "script":  # as pip makes it
+        command = [sys.executable, str(tmp_path / "fastce")]
+        Path(command[1]).write_text("import sys\nfrom fastce.cli import main\nsys.exit(main())\n")
+    process = subprocess.run(
+        [*command, "config"], env=os.environ | {"FASTCE_ISA": "avx1024"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (process.returncode, process.stdout) == (2, "")
+    choices = ", ".join(_kernels.available())
+    assert process.stderr == (
+        "fastce: error: FASTCE_ISA is 'avx1024'; "
+        f"this installation on this processor has {choices}\n"
+    )
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_older_processors_get_less(count, monkeypatch) -> None:
     names = ("baseline", "avx2", "avx512")[:count]

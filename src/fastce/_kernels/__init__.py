@@ -1,6 +1,7 @@
 """The compiled kernels: one module for each instruction set, the best one chosen at import.
 
-``FASTCE_ISA`` in the environment overrides the choice.
+``FASTCE_ISA`` in the environment overrides the choice. If it names none that there is, the import
+raises a ValueError; the command line, which this import precedes, prints a line and ends with 2.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import sys
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -51,7 +53,27 @@ def _best() -> str:
     raise ImportError("fastce has no compiled kernels: install it with pip, or build it in place")
 
 
+def _is_command() -> bool:
+    """Whether this process is the program ``fastce`` or ``python -m fastce``."""
+    name = sys.argv[0].replace(os.sep, "/").rpartition("/")[2] if sys.argv else ""
+    of_module = name == "-m" and "-m" in sys.orig_argv
+    return name in ("fastce", "fastce.exe") or (
+        of_module and sys.orig_argv[sys.orig_argv.index("-m") + 1] == "fastce"
+    )
+
+
+def _chosen() -> ModuleType:
+    """Return the kernels that the environment names, or else the best."""
+    try:
+        return load(os.environ.get("FASTCE_ISA") or _best())
+    except ValueError as error:
+        if not _is_command():
+            raise
+        print(f"fastce: error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
 if TYPE_CHECKING:  # one stub stands for all of them
     from fastce._kernels import baseline as active
 else:
-    active = load(os.environ.get("FASTCE_ISA") or _best())
+    active = _chosen()
