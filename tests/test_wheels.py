@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def wheels():
 def good(wheels):
     kernels = [f"fastce/_kernels/{k}.cpython-312.so" for k in ("cpu", "baseline", "avx2", "avx512")]
     licence = "fastce-0.1.dist-info/licenses/LICENSE"
-    return [*wheels.PACKAGED, *kernels, "fastce.libs/libgomp-f9a9ad78.so.1.0.0", licence]
+    runtime = "fastce.libs/libgomp-f9a9ad78.so.1.0.0"
+    return [*wheels.PACKAGED, *kernels, runtime, licence, f"{licence}.libgomp"]
 
 
 def test_a_good_wheel(wheels, good):
@@ -45,6 +47,22 @@ def test_each_file_is_missed(wheels, good, monkeypatch):
 )
 def test_files_that_do_not_belong_there(wheels, good, name):
     assert wheels.wrong_with_wheel([*good, name]) == [f"holds {name}"]
+
+
+def test_the_licence_of_the_runtime_has_both_its_parts(tmp_path):
+    folder = tmp_path / "usr/share/licenses/libgcc"
+    folder.mkdir(parents=True)
+    parts = {
+        "COPYING.RUNTIME": "the GCC RUNTIME LIBRARY EXCEPTION",
+        "COPYING3": "the GNU GENERAL PUBLIC LICENSE",
+    }
+    command = [sys.executable, TOOL.with_name("runtime_licence.py"), tmp_path]
+    for name, text in parts.items():
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (found.returncode, found.stdout) == (1, "")
+        assert "/usr/share/doc/libgomp1/copyright" in found.stderr
+        (folder / name).write_text(text)
+    assert subprocess.check_output(command, text=True) == "\n\n".join(parts.values())
 
 
 def test_milliseconds(wheels):

@@ -167,8 +167,9 @@ def wrong_with_wheel(names: Iterable[str]) -> list[str]:
     wrong += [f"holds {name}" for name in names if name.startswith(("tests/", "bench/", "tools/"))]
     if not any(re.match(r"fastce\.libs/lib[gi]?omp[-.]", name) for name in names):
         wrong.append("lacks the OpenMP runtime")
-    if not any(name.endswith(".dist-info/licenses/LICENSE") for name in names):
-        wrong.append("lacks its licence")
+    for name, what in (("LICENSE", "its licence"), ("LICENSE.libgomp", "the runtime's licence")):
+        if not any(n.endswith(f".dist-info/licenses/{name}") for n in names):
+            wrong.append(f"lacks {what}")
     return wrong
 
 
@@ -231,7 +232,12 @@ def numpys(place: Place, name: str, python: Path, floor: str) -> list[str]:
 def build(place: Place, name: str, python: Path, archive: Path) -> Path:
     """Build a wheel from the archive with nothing but what it declares; return it repaired."""
     raw, made = place.folder / f"{name}-raw", place.folder / "wheels" / name
-    place.pip(f"wheel {name}", python, "wheel", "--no-deps", "-w", raw, archive)
+    licence = place.run(f"licence {name}", sys.executable, ROOT / "tools" / "runtime_licence.py")
+    with tarfile.open(archive) as tar:
+        tar.extractall(place.folder / f"{name}-source", filter="data")
+    (source,) = (place.folder / f"{name}-source").iterdir()
+    (source / "LICENSE.libgomp").write_text(licence, "utf-8")
+    place.pip(f"wheel {name}", python, "wheel", "--no-deps", "-w", raw, source)
     (wheel,) = raw.glob("fastce-*.whl")
     place.run(f"repair {name}", place.tools / "auditwheel", "repair", "-w", made, wheel)
     (repaired,) = made.glob("fastce-*.whl")
