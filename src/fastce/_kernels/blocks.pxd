@@ -109,6 +109,15 @@ cdef inline void weigh_block(
     give_back(caller)
 
 
+cdef inline void tally_block(
+    const Problem* p, const layout* weights, const Blocks* cut, Py_ssize_t i, bint add_up, Tally* tally
+) noexcept nogil:
+    if p != NULL:
+        count_block(p, cut, i, tally)
+    else:
+        weigh_block(weights, cut, i, add_up, tally)
+
+
 cdef inline void softmax_block(
     const Problem* p, const Blocks* cut, Py_ssize_t i, Py_ssize_t thread, Py_ssize_t kept, Tally* tally,
     real* like,

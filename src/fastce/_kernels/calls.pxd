@@ -10,8 +10,8 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from .blocks cimport (
-    BLOCK_ELEMENTS, SMALLEST_BLOCK, Blocks, blocks_of, count_block, elements_block, kept_bytes,
-    rows_per_block, softmax_block, stage_bytes, weigh_block,
+    BLOCK_ELEMENTS, SMALLEST_BLOCK, Blocks, blocks_of, elements_block, kept_bytes,
+    rows_per_block, softmax_block, stage_bytes, tally_block,
 )
 from .column cimport column_bytes
 from .items cimport Count
@@ -46,7 +46,7 @@ cdef inline int threads_of(int num_threads, const Blocks* cut) noexcept nogil:
     return <int> max(<Py_ssize_t> 1, min(<Py_ssize_t> num_threads, cut.blocks))
 
 
-cdef inline Tally sum_of(const Tally* tallies, Py_ssize_t blocks) noexcept nogil:
+cdef inline Tally sum_of(const Problem* p, const Tally* tallies, Py_ssize_t blocks) noexcept nogil:
     """The tallies of all blocks, added in their order."""
     cdef Tally total
     cdef Py_ssize_t i
@@ -64,14 +64,9 @@ cdef inline Tally sum_of(const Tally* tallies, Py_ssize_t blocks) noexcept nogil
             total.bad_row = tallies[i].bad_row
     total.loss += total.loss_lost
     total.weight += total.weight_lost
-    give_back(caller)
-    return total
-
-
-cdef inline Tally sum_of_rows(const Problem* p, const Tally* tallies, Py_ssize_t blocks) noexcept nogil:
-    cdef Tally total = sum_of(tallies, blocks)
-    if p.class_weight == NULL and p.sample_weight == NULL:
+    if p != NULL and p.class_weight == NULL and p.sample_weight == NULL:
         total.weight, total.nonzero = total.valid, total.valid
+    give_back(caller)
     return total
 
 
@@ -101,7 +96,7 @@ cdef inline int softmax_blocks(Problem* p, int num_threads, Tally* total, real* 
         else:
             for i in prange(cut.blocks, schedule="dynamic", num_threads=num_threads):
                 softmax_block(p, &cut, i, threadid(), kept, tallies + i, like)
-        total[0] = sum_of_rows(p, tallies, cut.blocks)
+        total[0] = sum_of(p, tallies, cut.blocks)
         if memory != small:
             free(memory)
     return 0
@@ -120,48 +115,38 @@ cdef inline int softmax_rows(Problem* p, int kind, int num_threads, Tally* total
     return softmax_blocks(p, num_threads, total, <float16*> NULL)
 
 
+cdef inline int tally_all(
+    const Problem* p, const layout* weights, bint add_up, Py_ssize_t size, int num_threads, Tally* total
+) except -1:
+    """What labels and weights of a problem tell, or weights without one."""
+    cdef Blocks cut = blocks_of(size, BLOCK_ELEMENTS)
+    cdef char[SMALL_SCRATCH] small
+    cdef char* memory = scratch_of(small, cut.blocks * sizeof(Tally))
+    cdef Tally* tallies = <Tally*> memory
+    cdef Py_ssize_t i
+    num_threads = threads_of(num_threads, &cut)
+    with nogil:
+        memset(tallies, 0, cut.blocks * sizeof(Tally))
+        if num_threads == 1:
+            for i in range(cut.blocks):
+                tally_block(p, weights, &cut, i, add_up, tallies + i)
+        else:
+            for i in prange(cut.blocks, schedule="dynamic", num_threads=num_threads):
+                tally_block(p, weights, &cut, i, add_up, tallies + i)
+        total[0] = sum_of(p, tallies, cut.blocks)
+        if memory != small:
+            free(memory)
+    return 0
+
+
 cdef inline int count_all(const Problem* p, int num_threads, Tally* total) except -1:
     """What the labels and weights alone tell, and where a label is no class."""
-    cdef Blocks cut = blocks_of(p.outer * p.inner, BLOCK_ELEMENTS)
-    cdef char[SMALL_SCRATCH] small
-    cdef char* memory = scratch_of(small, cut.blocks * sizeof(Tally))
-    cdef Tally* tallies = <Tally*> memory
-    cdef Py_ssize_t i
-    num_threads = threads_of(num_threads, &cut)
-    with nogil:
-        memset(tallies, 0, cut.blocks * sizeof(Tally))
-        if num_threads == 1:
-            for i in range(cut.blocks):
-                count_block(p, &cut, i, tallies + i)
-        else:
-            for i in prange(cut.blocks, schedule="dynamic", num_threads=num_threads):
-                count_block(p, &cut, i, tallies + i)
-        total[0] = sum_of_rows(p, tallies, cut.blocks)
-        if memory != small:
-            free(memory)
-    return 0
+    return tally_all(p, NULL, False, p.outer * p.inner, num_threads, total)
 
 
-cdef inline int weigh_all(const layout* a, bint add_up, int num_threads, Tally* total) except -1:
-    """Whether all numbers can be weights, their sum, and how many are not 0."""
-    cdef Blocks cut = blocks_of(a.size, BLOCK_ELEMENTS)
-    cdef char[SMALL_SCRATCH] small
-    cdef char* memory = scratch_of(small, cut.blocks * sizeof(Tally))
-    cdef Tally* tallies = <Tally*> memory
-    cdef Py_ssize_t i
-    num_threads = threads_of(num_threads, &cut)
-    with nogil:
-        memset(tallies, 0, cut.blocks * sizeof(Tally))
-        if num_threads == 1:
-            for i in range(cut.blocks):
-                weigh_block(a, &cut, i, add_up, tallies + i)
-        else:
-            for i in prange(cut.blocks, schedule="dynamic", num_threads=num_threads):
-                weigh_block(a, &cut, i, add_up, tallies + i)
-        total[0] = sum_of(tallies, cut.blocks)
-        if memory != small:
-            free(memory)
-    return 0
+cdef inline int weigh_all(const layout* weights, bint add_up, int num_threads, Tally* total) except -1:
+    """Whether all numbers can be weights; if asked for their sum, and how many are not 0."""
+    return tally_all(NULL, weights, add_up, weights.size, num_threads, total)
 
 
 cdef inline int elements_blocks(
