@@ -13,7 +13,7 @@ from .blocks cimport (
     BLOCK_ELEMENTS, SMALLEST_BLOCK, Blocks, blocks_of, elements_block, kept_bytes,
     rows_per_block, softmax_block, stage_bytes, tally_block,
 )
-from .column cimport column_bytes
+from .column_tile cimport column_bytes
 from .items cimport Count
 from .problem cimport Problem, Tally, add_exactly
 from .row cimport kept_rows
@@ -78,7 +78,7 @@ cdef inline int softmax_blocks(Problem* p, int num_threads, Tally* total, real* 
     cdef Tally* tallies
     num_threads = threads_of(num_threads, &cut)
     cut.share = stage_bytes(p.streaming)
-    cut.share += column_bytes() if p.inner > 1 else max(kept * kept_rows(kept), tile_bytes())
+    cut.share += column_bytes(p) if p.inner > 1 else max(kept * kept_rows(kept), tile_bytes())
     if p.inner == 1 and p.classes < SHORT:
         pattern = p.classes * sizeof(vec[real])
     needed = LINE + num_threads * cut.share + pattern + cut.blocks * sizeof(Tally)

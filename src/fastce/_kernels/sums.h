@@ -329,42 +329,4 @@ FASTCE_INLINE vec<double> multiply_subtract(vec<double> a, vec<double> b, vec<do
 #endif
 }
 
-// One running sum in double for every lane.
-template <class T> struct wide_lanes {
-    static constexpr int count = int(sizeof(double) / sizeof(lane_t<T>));
-    wide_sum<double> parts[count];
-
-    FASTCE_INLINE void clear() {
-        for (auto& part : parts) part = wide_sum<double>();
-    }
-    FASTCE_INLINE void add(vec<T> v) {
-        if constexpr (count == 1) {
-            parts[0].add(vec<double>(v.v));
-        } else {
-            parts[0].parts = parts[0].parts + widened<0>(v.v);
-            parts[1].parts = parts[1].parts + widened<1>(v.v);
-        }
-    }
-    FASTCE_INLINE void add(vec<T> a, vec<T> b) {
-        if constexpr (kAddsPairs) add(a + b);
-        else add(a), add(b);
-    }
-    // Adds a * (b - offset), computed in double; a term whose factor a is 0 is 0.
-    FASTCE_INLINE void add_product(vec<T> a, vec<T> b, const double* offset) {
-        if constexpr (count == 1) {
-            const vec<double> x(b.v), f(a.v), zero(0.0);
-            parts[0].add(select<double>(f.v == 0, zero, f * (x - load(offset))));
-        } else {
-            const vec<double> zero(0.0), low = widened<0>(a.v), high = widened<1>(a.v);
-            const vec<double> x = widened<0>(b.v), y = widened<1>(b.v);
-            const vec<double> o = load(offset), q = load(offset + vec<double>::lanes);
-            parts[0].parts = parts[0].parts + select<double>(low.v == 0, zero, low * (x - o));
-            parts[1].parts = parts[1].parts + select<double>(high.v == 0, zero, high * (y - q));
-        }
-    }
-    FASTCE_INLINE void store(double* p) const {
-        for (int k = 0; k < count; ++k) fastce::store(p + k * vec<double>::lanes, parts[k].lanes_total());
-    }
-};
-
 }  // namespace fastce

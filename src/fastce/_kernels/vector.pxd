@@ -104,12 +104,6 @@ cdef extern from "<sums.h>" namespace "fastce" nogil:
     cdef cppclass sum_of_doubles[T]:
         void add(vec[double])
         double value()
-    cdef cppclass wide_lanes[T]:
-        void clear()
-        void add(vec[T])
-        void add2 "add"(vec[T], vec[T])
-        void add_product(vec[T], vec[T], const double*)
-        void store(double*)
     void store_products[T](double*, vec[T], vec[T], vec[T] offset)
     double lane_sum[T](vec[T])
     double lane_max[T](vec[T])
@@ -117,6 +111,34 @@ cdef extern from "<sums.h>" namespace "fastce" nogil:
 cdef extern from "<sweep.h>" namespace "fastce" nogil:
     void keep_exps[T](const T*, Py_ssize_t, vec[T]*)
     void sweep_pairs[T](const T*, Py_ssize_t, double, vec[T]*, wide_sum[T]*)
+
+cdef extern from "<columns.h>" namespace "fastce" nogil:
+    cdef cppclass wide_lanes[T]:
+        void clear()
+        void add(vec[T])
+        void add_product(vec[T], vec[T], const double*)
+        void store(double*)
+    cdef cppclass row_lanes[T]:
+        const vec[T]* labels
+        const vec[T]* at_label
+        const vec[T]* live
+        const vec[T]* a
+        const vec[T]* b
+        const vec[T]* c
+    void put_labels[T](const int64_t*, Py_ssize_t, vec[T]*)
+    void take_exps[T](const T* x, const T* ahead, Py_ssize_t, const vec[T]* anchors, vec[T]*)
+    void add_classes[T](
+        const vec[T]*, Py_ssize_t pitch, Py_ssize_t vectors, int64_t c, Py_ssize_t classes,
+        const vec[T]* labels, wide_lanes[T]* sums, vec[T]* own,
+    )
+    cdef struct run_writer:
+        bint streaming
+        char* stages
+        bint begun, left
+    Py_ssize_t kStage "fastce::run_writer::kStage"
+    void write_gradient[T](T*, Py_ssize_t, const run_writer&, int64_t c, const vec[T]*, const row_lanes[T]&)
+    void write_curvature[T](T*, Py_ssize_t, const run_writer&, int64_t c, const vec[T]*, const row_lanes[T]&)
+    void write_difference[T](T*, Py_ssize_t, const run_writer&, int64_t c, const T* x, const row_lanes[T]&)
 
 cdef extern from "<rows.h>" namespace "fastce" nogil:
     int kOutOfRange, kClearWinner

@@ -1,0 +1,230 @@
+// Loops over rows that lie side by side: exponentials, sums and output of one class at a time.
+//
+// Design. Lane i of a run of vectors belongs to row i. Exponentials are taken of a few classes first and
+// added up afterwards: a processor looks ahead some 250 instructions, which is a few exponentials and nothing
+// else. A row's label is an integer as wide as a lane, kept in a vec<T> as bits; comparing it with the class
+// takes the label's own exponential out of the sum before anything is rounded.
+#pragma once
+
+#include "exp_log.h"
+#include "stream.h"
+#include "sums.h"
+
+namespace fastce {
+
+// One running sum in double for every lane. Sums of doubles carry along what rounding lost.
+template <class T> struct wide_lanes {
+    static constexpr int count = int(sizeof(double) / sizeof(lane_t<T>));
+    std::conditional_t<count == 1, wide_sum<double>, vec<double>> parts[count];
+
+    FASTCE_INLINE void clear() {
+        for (auto& part : parts) part = {};
+        if constexpr (count == 2) parts[0] = parts[1] = vec<double>(0.0);
+    }
+    FASTCE_INLINE void add(vec<T> v) {
+        if constexpr (count == 1) {
+            parts[0].add(vec<double>(v.v));
+        } else {
+            parts[0] = parts[0] + widened<0>(v.v);
+            parts[1] = parts[1] + widened<1>(v.v);
+        }
+    }
+    FASTCE_INLINE void add(vec<T> a, vec<T> b) {
+        if constexpr (kAddsPairs) add(a + b);
+        else add(a), add(b);
+    }
+    // Adds a * (b - offset), computed in double; a term whose factor a is 0 is 0.
+    FASTCE_INLINE void add_product(vec<T> a, vec<T> b, const double* offset) {
+        const vec<double> zero(0.0);
+        if constexpr (count == 1) {
+            const vec<double> x(b.v), f(a.v);
+            parts[0].add(select<double>(f.v == 0, zero, f * (x - load(offset))));
+        } else {
+            const vec<double> low = widened<0>(a.v), high = widened<1>(a.v);
+            const vec<double> x = widened<0>(b.v), y = widened<1>(b.v);
+            const vec<double> o = load(offset), q = load(offset + vec<double>::lanes);
+            parts[0] = parts[0] + select<double>(low.v == 0, zero, low * (x - o));
+            parts[1] = parts[1] + select<double>(high.v == 0, zero, high * (y - q));
+        }
+    }
+    FASTCE_INLINE void store(double* p) const {
+        if constexpr (count == 1) {
+            fastce::store(p, parts[0].lanes_total());
+        } else {
+            fastce::store(p, parts[0]);
+            fastce::store(p + vec<double>::lanes, parts[1]);
+        }
+    }
+};
+
+// Labels of n rows as lanes. Lanes of 32 bits tell classes apart modulo 2^32.
+template <class T> using integer_lane = std::conditional_t<sizeof(lane_t<T>) == 8, uint64_t, uint32_t>;
+template <class T> inline void put_labels(const int64_t* labels, ptrdiff_t n, vec<T>* out) {
+    integer_lane<T> part[vec<T>::lanes];
+    for (ptrdiff_t i = 0; i < n; i += vec<T>::lanes) {
+        for (int k = 0; k < vec<T>::lanes; ++k) part[k] = integer_lane<T>(labels[i + k]);
+        memcpy(out + i / vec<T>::lanes, part, sizeof part);
+    }
+}
+// v where the condition holds, 0 elsewhere: bits, since compilers take a choice, of which there are fewer at a time.
+template <class T> FASTCE_INLINE vec<T> where(typename vec<T>::mask condition, vec<T> v) {
+    return from_bits<T>(bits<T>(v.v) & typename vec<T>::bits(condition));
+}
+template <class T> FASTCE_INLINE typename vec<T>::mask is_class(vec<T> labels, int64_t c) {
+    using integers = typename vec<T>::bits;
+    return integers(labels.v) == integers{} + integer_lane<T>(c);
+}
+
+// exp(x - anchor) of n neighbouring rows; `ahead`, the run that is wanted soon, is asked for meanwhile.
+template <class T, class Shift>
+FASTCE_INLINE void exps_of_run(const T* x, const T* ahead, ptrdiff_t n, const Shift& shift, vec<T>* exps) {
+    constexpr ptrdiff_t width = vec<T>::lanes;
+    const ptrdiff_t paired = n / (2 * width) * 2;
+    for (ptrdiff_t k = 0; k < paired; k += 2) {
+        prefetch_run(ahead + k * width, 2 * width * ptrdiff_t(sizeof(T)));
+        const vec<T> one = scaled_exp(shift(load(x + k * width), k));
+        const vec<T> other = scaled_exp(shift(load(x + (k + 1) * width), k + 1));
+        exps[k] = one, exps[k + 1] = other;
+    }
+    for (ptrdiff_t k = paired; k * width < n; ++k)
+        exps[k] = scaled_exp(shift(load(x + k * width, n - k * width, 0.0), k));
+}
+template <class T>
+inline void take_exps(const T* x, const T* ahead, ptrdiff_t n, const vec<T>* anchors, vec<T>* exps) {
+    if (anchors == nullptr) {
+        exps_of_run(x, ahead, n, [](vec<T> v, ptrdiff_t) __attribute__((always_inline)) { return v; }, exps);
+    } else {
+        auto shift = [=](vec<T> v, ptrdiff_t k) __attribute__((always_inline)) { return v - anchors[k]; };
+        exps_of_run(x, ahead, n, shift, exps);
+    }
+}
+
+// Adds the exponentials of classes c, c + 1, … (rows of `pitch` vectors) to the sums of their rows, the
+// label's to `own` instead.
+template <int classes, class T>
+FASTCE_INLINE void add_group(const vec<T>* exps, ptrdiff_t pitch, ptrdiff_t vectors, int64_t c,
+                             const vec<T>* labels, wide_lanes<T>* sums, vec<T>* own) {
+    for (ptrdiff_t k = 0; k < vectors; ++k) {
+        vec<T> e[classes];
+        auto mine = bits<T>(own[k].v);
+        for (int j = 0; j < classes; ++j) {
+            const auto here = is_class(labels[k], c + j);
+            e[j] = exps[j * pitch + k];
+            mine |= bits<T>(where<T>(here, e[j]).v);
+            e[j] = where<T>(~here, e[j]);
+        }
+        wide_lanes<T> sum = sums[k];
+        for (int j = 0; j + 1 < classes; j += 2) sum.add(e[j], e[j + 1]);
+        if constexpr (classes % 2) sum.add(e[classes - 1]);
+        sums[k] = sum;
+        own[k] = from_bits<T>(mine);
+    }
+}
+template <class T>
+inline void add_classes(const vec<T>* exps, ptrdiff_t pitch, ptrdiff_t vectors, int64_t c, ptrdiff_t classes,
+                        const vec<T>* labels, wide_lanes<T>* sums, vec<T>* own) {
+    if (classes >= 4) add_group<4>(exps, pitch, vectors, c, labels, sums, own);
+    else if (classes == 3) add_group<3>(exps, pitch, vectors, c, labels, sums, own);
+    else if (classes == 2) add_group<2>(exps, pitch, vectors, c, labels, sums, own);
+    else add_group<1>(exps, pitch, vectors, c, labels, sums, own);
+}
+
+// How a run of one class is written: past the caches or not, and if so, what becomes of the line in which
+// it ends. The next tile completes that line, which waits in a stage: an ordinary store to part of a line
+// fetches it first, and to write two lines of each 32 so makes the gradient a third slower.
+struct run_writer {
+    bool streaming;
+    char* stages;        // kStage bytes for each class, or NULL
+    bool begun, left;    // whether the first line has begun in the stage; whether the last one stays there
+
+    template <class T> T* stage(int64_t c) const { return reinterpret_cast<T*>(stages + c * kStage); }
+    static constexpr ptrdiff_t kStage = 128;  // a line, and a vector that begins in it
+};
+
+// Writes value(k), the lanes from k on, to n elements of class c.
+template <class T, class Value>
+FASTCE_INLINE void write_run(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const Value& value) {
+    constexpr ptrdiff_t width = vec<T>::lanes, size = sizeof(T), line = kLine / size;
+    ptrdiff_t k = 0;
+    if (w.streaming) {
+        const ptrdiff_t lead = ptrdiff_t(reinterpret_cast<uintptr_t>(out) % kLine) / size;
+        const ptrdiff_t head = lead && n >= line - lead ? line - lead : lead ? n : 0;
+        const ptrdiff_t end = head + (n - head) / line * line;
+        if (lead && w.begun && lead + head == line) {
+            T* stage = w.stage<T>(c);
+            for (; k < head; k += width) store(stage + lead + k, value(k));
+            write_line(reinterpret_cast<char*>(out - lead), reinterpret_cast<char*>(stage));
+        } else {
+            if (lead && w.begun) memcpy(out - lead, w.stage<T>(c), size_t(lead * size));
+            for (; k < head; k += width) store(out + k, value(k), head - k);
+        }
+        for (k = head; k < end; k += width) stream(out + k, value(k));
+        if (w.left) {
+            for (T* stage = w.stage<T>(c); k < n; k += width) store(stage + (k - end), value(k));
+            return;
+        }
+    }
+    for (; k < n; k += width) store(out + k, value(k), n - k);
+}
+
+// What each row's output is made with, lanes of vectors; those that an output does not need are NULL.
+template <class T> struct row_lanes {
+    const vec<T>*labels, *at_label;
+    const vec<T>* live;  // 0 for rows that count for nothing; NULL where there are none
+    const vec<T>*a, *b, *c;
+};
+
+template <class T, class Value>
+FASTCE_INLINE void write_class(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const row_lanes<T>& rows,
+                               const Value& others) {
+    const vec<T> zero(0.0);
+    auto value = [&](ptrdiff_t k) __attribute__((always_inline)) {
+        const auto here = is_class(load_lanes(rows.labels, k), c);
+        return select<T>(here, load_lanes(rows.at_label, k), others(k));
+    };
+    if (rows.live == nullptr) return write_run(out, n, w, c, value);
+    write_run(out, n, w, c, [&](ptrdiff_t k) __attribute__((always_inline)) {
+        return where_zero(load_lanes(rows.live, k), zero, value(k));
+    });
+}
+
+// e (a + b) + c: the gradient of one class; its own target's share is c, or NULL.
+template <class T>
+inline void write_gradient(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const vec<T>* exps,
+                           const row_lanes<T>& rows) {
+    const vec<T>*factor = rows.a, *low = rows.b, *base = rows.c;
+    const vec<T> zero(0.0);
+    if (base == nullptr) {
+        write_class(out, n, w, c, rows, [=](ptrdiff_t k) __attribute__((always_inline)) {
+            return product_sum(load_lanes(exps, k), load_lanes(factor, k), load_lanes(low, k), zero);
+        });
+    } else {
+        write_class(out, n, w, c, rows, [=](ptrdiff_t k) __attribute__((always_inline)) {
+            return product_sum(load_lanes(exps, k), load_lanes(factor, k), load_lanes(low, k), load_lanes(base, k));
+        });
+    }
+}
+
+// p (b (1 - p) + c p) with p = e a: the diagonal of the Hessian.
+template <class T>
+inline void write_curvature(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const vec<T>* exps,
+                            const row_lanes<T>& rows) {
+    const vec<T>*inverse = rows.a, *curvature = rows.b, *bend = rows.c;
+    const vec<T> one(1.0);
+    write_class(out, n, w, c, rows, [=](ptrdiff_t k) __attribute__((always_inline)) {
+        const vec<T> p = load_lanes(exps, k) * load_lanes(inverse, k);
+        return p * (load_lanes(curvature, k) * (one - p) + load_lanes(bend, k) * p);
+    });
+}
+
+// x - a - b: log_softmax.
+template <class T>
+inline void write_difference(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const T* x,
+                             const row_lanes<T>& rows) {
+    const vec<T>*top = rows.a, *shift = rows.b;
+    write_run(out, n, w, c, [=](ptrdiff_t k) __attribute__((always_inline)) {
+        return load(x + k, n - k, 0.0) - load_lanes(top, k) - load_lanes(shift, k);
+    });
+}
+
+}  // namespace fastce
