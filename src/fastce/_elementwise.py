@@ -59,7 +59,7 @@ def _call(
     period = 1
     if pos_weight is not None:
         period = pos_weight.size
-        pos_weight = np.resize(pos_weight, period + RUN)
+        pos_weight = pos_weight[np.arange(period + RUN) % period]
     result: tuple[float, int] = _kernels.active.elementwise(
         e.function, raw(e.x), e.kind, *shape,
         None if e.labels is None else raw(e.labels), e.label_kind,

@@ -8,11 +8,11 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
 from .column cimport columns_of_block
+from .elements cimport Elements
 from .items cimport Count, elements_of_block, labels_are_good
 from .pair cimport is_plain_pair, pairs_of_block
 from .problem cimport BATCH, Batch, Problem, Tally, add_exactly, count_rows
 from .row cimport rows_of_block
-from .runs cimport Elements
 from .tile cimport SHORT, tiles_of_block
 from .vector cimport (
     doubles, doubles_at, give_back, lanes_of, layout, plain_arithmetic, real, vec, weights_at, wide_sum,

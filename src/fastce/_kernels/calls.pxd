@@ -14,10 +14,10 @@ from .blocks cimport (
     rows_per_block, softmax_block, stage_bytes, tally_block,
 )
 from .column_tile cimport column_bytes
+from .elements cimport Elements, run_bytes
 from .items cimport Count
 from .problem cimport Problem, Tally, add_exactly
 from .row cimport kept_rows
-from .runs cimport Elements, run_bytes
 from .tile cimport SHORT, tile_bytes
 from .vector cimport (
     BF16, F32, F64, bfloat16, float16, give_back, layout, plain_arithmetic, real, spread_pattern, vec,

@@ -7,8 +7,9 @@ elements that lie one after another (runs.pxd).
 
 from libc.string cimport memcpy
 
+from .elements cimport BINARY, RUN, Elements, Run, take_scratch
 from .problem cimport add_exactly
-from .runs cimport RUN, SIGMOID, BINARY, Elements, Run, one_run, run_bytes, take_scratch
+from .runs cimport one_run
 from .vector cimport (
     all_within_unit, F32, F64, finish, lane, lanes_of, numbers, put_doubles, real, row_sums, set_lane,
     stored_within_unit, vec, writer,

@@ -31,7 +31,18 @@ template <class T> FASTCE_INLINE const vec<T>* from_lane(const vec<T>* v, ptrdif
     return reinterpret_cast<const vec<T>*>(lanes(v) + k);
 }
 
-// -|x|
+// v, or -v where x has the sign bit; yes where it has it, else no.
+template <class T> FASTCE_INLINE vec<T> negative_with(vec<T> v, vec<T> x) {
+    return from_bits<T>(bits<T>(v.v) ^ (bits<T>(x.v) & sign_bit<T>()));
+}
+template <class T> FASTCE_INLINE vec<T> where_sign(vec<T> x, vec<T> yes, vec<T> no) {
+    return select<T>((typename vec<T>::mask)(x.v) < 0, yes, no);
+}
+
+// |x|, -|x|
+template <class T> FASTCE_INLINE vec<T> size_of(vec<T> x) {
+    return from_bits<T>(bits<T>(x.v) & ~sign_bit<T>());
+}
 template <class T> FASTCE_INLINE vec<T> minus_size(vec<T> x) {
     return from_bits<T>(bits<T>(x.v) | sign_bit<T>());
 }
@@ -57,9 +68,12 @@ template <class T> struct logistic_doubt {
     typename vec<T>::bits labels{};
     typename vec<T>::mask largest{};  // as integers, finite numbers, infinity and NaN are in this order
 
-    FASTCE_INLINE void see(vec<T> x, vec<T> z) {
-        const auto size = (typename vec<T>::mask)(bits<T>(x.v) & ~sign_bit<T>());
+    FASTCE_INLINE void see(vec<T> x) {
+        const auto size = (typename vec<T>::mask)(size_of(x).v);
         largest = size > largest ? size : largest;
+    }
+    FASTCE_INLINE void see(vec<T> x, vec<T> z) {
+        see(x);
         labels |= bits<T>(z.v * z.v - z.v);
     }
     FASTCE_INLINE bool hard() const { return all_zero<T>(labels); }

@@ -19,9 +19,9 @@ from .buffers cimport (
     Plain, address, are_apart, can_be_written, lay_out, lies_plainly, one_after_another, same_shape,
 )
 from .calls cimport all_elements, count_all, softmax_rows, weigh_all
+from .elements cimport SIGMOID, Elements, Function
 from .items cimport Count
 from .problem cimport LOGSUMEXP, Output, Problem, Tally
-from .runs cimport SIGMOID, Elements, Function
 from .vector cimport (
     F16, F32, F64, U64, copy_bytes, end_threads, in_memory_order, kOpenMP, layout, most_threads, sweep_bytes,
     vec,

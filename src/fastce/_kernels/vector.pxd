@@ -45,6 +45,7 @@ cdef extern from "<exp_log.h>" namespace "fastce" nogil:
     vec[T] put_lane[T](vec[T], Py_ssize_t, vec[T])
     vec[T] first[T](vec[T], int)
     vec[T] maximum[T](vec[T], vec[T])
+    vec[T] minimum[T](vec[T], vec[T])
     vec[T] exp[T](vec[T])
     vec[T] scaled_exp[T](vec[T])
     vec[T] log[T](vec[T])
@@ -155,6 +156,7 @@ cdef extern from "<logistic.h>" namespace "fastce" nogil:
     const double kLeastMean
     cdef cppclass logistic_doubt[T]:
         void see(vec[T] x, vec[T] z)
+        void see_input "see"(vec[T] x)
         bint hard()
         bint none()
     cdef cppclass binary_doubt[T]:
@@ -173,6 +175,24 @@ cdef extern from "<logistic.h>" namespace "fastce" nogil:
     vec[T] quotient[T](vec[T], vec[T], vec[T]*)
     vec[T] moderate_exp[T](vec[T])
     vec[T] log1p_of_share[T](vec[T])
+
+cdef extern from "<soft.h>" namespace "fastce" nogil:
+    cdef cppclass soft_chunk[T]:
+        const vec[T]* x
+        const vec[T]* near
+        const vec[T]* far
+        Py_ssize_t n
+        const double* ratio
+        const double* weight
+        double keep, share, unit
+        vec[T]* losses
+        T* grad
+        T* hess
+        bint streams
+    cdef cppclass soft_sum[T]:
+        bint good()
+        double value()
+    void soft_step[T, S](const soft_chunk[T]&, const S* z, bint binary, bint logs, soft_sum[T]*)
 
 cdef extern from "<elements.h>" namespace "fastce" nogil:
     void numbers[T](const char*, int kind, Py_ssize_t n, vec[T]* out)

@@ -1,0 +1,68 @@
+"""The elements of a call, a run of them, and the scratch that it is computed in."""
+
+
+cdef enum:
+    RUN = 1024  # elements
+    PARTS = 7  # of a thread's scratch
+    RUN_SPARE = 8  # vectors that sums may read beyond the run
+    AHEAD = 8192  # bytes
+    # Vectors, an even number, that are taken through one step after another: in a chain of all steps each
+    # would wait for the one before, and the processor looks ahead for no more than a few vectors.
+    CHUNK = 16
+
+
+cdef enum Outcome:
+    DONE, TOO_SMALL, UNUSUAL, SOFT
+
+
+cdef enum Function:
+    LOGISTIC, BINARY, SIGMOID
+
+
+cdef struct Elements:
+    Function function
+    Py_ssize_t outer, summed, inner
+    const char* x
+    const char* labels
+    int kind, label_kind, label_size
+    const double* sample_weight  # one per item, or NULL
+    const double* pos_weight  # a period of them and RUN more, or NULL
+    Py_ssize_t period
+    double keep, share  # 1 - label smoothing, half of it
+    double eps
+    char* grad  # or where a sigmoid goes; or NULL
+    char* hess  # second derivatives, or NULL
+    bint streaming
+    double divisor
+    char* losses  # one per item, or NULL
+
+
+cdef struct Run:
+    # The elements at … at + n - 1; of a thread's scratch the parts, each of vectors.
+    Py_ssize_t at, n
+    const double* weight  # one for each of them, or NULL
+    bint ordinary  # whether it is worth a trial (hard.pxd)
+    bint apart  # whether losses are wanted one by one
+    bint streams  # whether the gradient goes past the caches at once: whole lines
+    bint good  # whether labels, and probabilities, are within [0, 1]
+    double loss  # the weighted sum
+    char* losses  # weighted, if they are wanted apart
+    char* copy  # of inputs that will be written over
+    char* x
+    char* labels
+    char* near
+    char* far
+    char* weights
+
+
+cdef inline Py_ssize_t run_bytes() noexcept nogil:
+    return PARTS * (RUN * sizeof(double) + RUN_SPARE * 64)
+
+
+cdef inline void take_scratch(const Elements* p, char* scratch, Run* r) noexcept nogil:
+    cdef Py_ssize_t part = run_bytes() // PARTS
+    r.losses, r.x, r.labels, r.near = scratch, scratch + part, scratch + 2 * part, scratch + 3 * part
+    r.far, r.weights, r.copy = scratch + 4 * part, scratch + 5 * part, scratch + 6 * part
+    r.weight = NULL
+    r.streams = False
+    r.ordinary = p.sample_weight == NULL and p.pos_weight == NULL and p.share == 0 and p.hess == NULL
