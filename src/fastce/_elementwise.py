@@ -30,6 +30,7 @@ class Elements(NamedTuple):
     grad: Array | None
     hess: Array | None
     losses: Array | None
+    hard: Array | None = None  # memory in which a check keeps the labels
 
 
 class Options(NamedTuple):
@@ -66,7 +67,7 @@ def _call(
         0 if e.labels is None else e.labels.itemsize, *raw_weights(e.sample_weight),
         pos_weight, period, o.label_smoothing, o.eps, None if e.grad is None else raw(e.grad),
         None if e.hess is None else raw(e.hess), o.streaming, o.divisor,
-        e.losses, check, o.num_threads,
+        e.losses, e.hard, check, o.num_threads,
     )  # fmt: skip
     return result
 
@@ -97,6 +98,7 @@ def _block(
         grad=None if e.grad is None else np.empty_like(x),
         hess=None if e.hess is None else np.empty_like(x),
         losses=None if e.losses is None else np.empty_like(e.losses[span]),
+        hard=None,
     )
     return block, pos_weight, (1, 1, x.size) if e.axis is None else (len(x), x.shape[1], 1)
 

@@ -122,6 +122,8 @@ def _loss(
     total = 0.0
     if x.size:
         check = grad_out is not None and not (certain and function == _elementwise.LOGISTIC)
+        if check:
+            elements = elements._replace(hard=_kernels.active.label_memory(x.size))
         if check and not _elementwise.run(elements, options, check=True)[1]:
             _refuse(x, y, name)
         total, good = _elementwise.run(elements, options)

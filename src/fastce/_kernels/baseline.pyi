@@ -70,9 +70,11 @@ def elementwise(
     streaming: bool,
     divisor: float,
     losses: _Array | None,
+    hard: _Array | None,
     check_only: bool,
     num_threads: int,
 ) -> tuple[float, int]: ...
+def label_memory(elements: int) -> _Array | None: ...
 def activation(
     output: int,
     x: _Array,

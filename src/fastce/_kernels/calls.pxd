@@ -14,7 +14,7 @@ from .blocks cimport (
     rows_per_block, softmax_block, stage_bytes, tally_block,
 )
 from .column_tile cimport column_bytes
-from .elements cimport Elements, run_bytes
+from .elements cimport RUN, Elements, run_bytes
 from .items cimport Count
 from .problem cimport Problem, Tally, add_exactly
 from .row cimport kept_rows
@@ -162,7 +162,7 @@ cdef inline int elements_blocks(
     cdef Py_ssize_t i
     cdef uint64_t caller
     if check_only:
-        cut = blocks_of(items * p.summed, elements)
+        cut = blocks_of(items * p.summed, (elements + RUN - 1) // RUN * RUN)
     num_threads = threads_of(num_threads, &cut)
     cut.share = stage_bytes(p.streaming) + run_bytes()
     memory = scratch_of(small, LINE + num_threads * cut.share + cut.blocks * sizeof(Count))

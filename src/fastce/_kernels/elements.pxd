@@ -1,5 +1,10 @@
-"""The elements of a call, a run of them, and the scratch that it is computed in."""
+"""The elements of a call, a run of them, and the scratch that it is computed in.
 
+Labels that are checked before anything is written would be read from memory twice. Of large arrays the
+check keeps them, as bits where they are 0 or 1, and for each RUN of them whether they are.
+"""
+
+from .vector cimport F32, F64, all_hard, numbers, pack_labels, real, unpack_labels, vec
 
 cdef enum:
     RUN = 1024  # elements
@@ -35,6 +40,7 @@ cdef struct Elements:
     bint streaming
     double divisor
     char* losses  # one per item, or NULL
+    unsigned char* hard  # what a check before the call found out (keep_labels), or NULL
 
 
 cdef struct Run:
@@ -44,6 +50,7 @@ cdef struct Run:
     bint ordinary  # whether it is worth a trial (hard.pxd)
     bint apart  # whether losses are wanted one by one
     bint streams  # whether the gradient goes past the caches at once: whole lines
+    bint kept  # whether the labels in scratch are kept ones
     bint good  # whether labels, and probabilities, are within [0, 1]
     double loss  # the weighted sum
     char* losses  # weighted, if they are wanted apart
@@ -66,3 +73,39 @@ cdef inline void take_scratch(const Elements* p, char* scratch, Run* r) noexcept
     r.weight = NULL
     r.streams = False
     r.ordinary = p.sample_weight == NULL and p.pos_weight == NULL and p.share == 0 and p.hess == NULL
+
+
+cdef inline Py_ssize_t hard_bytes(Py_ssize_t elements) noexcept nogil:
+    return elements // 8 + 8 + elements // RUN + 1
+
+
+cdef inline unsigned char* judgements(const Elements* p) noexcept nogil:
+    """For each RUN of labels whether they are kept."""
+    return p.hard + p.outer * p.summed * p.inner // 8 + 8
+
+
+cdef inline bint keep_labels(const Elements* p, Py_ssize_t at, Py_ssize_t n, char* scratch) noexcept nogil:
+    """Whether the labels of one RUN are 0 or 1; then they are kept."""
+    cdef const char* labels = p.labels + at * p.label_size
+    if p.label_kind == F64 and not all_hard(<const double*> labels, n):
+        judgements(p)[at // RUN] = False
+        return False
+    if p.label_kind != F32:
+        numbers(labels, p.label_kind, n, <vec[float]*> scratch)
+        labels = scratch
+    judgements(p)[at // RUN] = pack_labels(<const float*> labels, n, p.hard + at // 8)
+    return judgements(p)[at // RUN]
+
+
+cdef inline bint kept_labels(
+    const Elements* p, Py_ssize_t at, Py_ssize_t n, vec[real] one, vec[real]* labels
+) noexcept nogil:
+    """Whether these labels were kept; then they are told, as 0 or what stands for 1."""
+    cdef Py_ssize_t i
+    if p.hard == NULL:
+        return False
+    for i in range(at // RUN, (at + n - 1) // RUN + 1):
+        if not judgements(p)[i]:
+            return False
+    unpack_labels(p.hard, at, n, one, labels)
+    return True

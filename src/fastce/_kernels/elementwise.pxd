@@ -1,7 +1,7 @@
 """Losses of independent binary problems: the formulas of one vector of elements."""
 
 from .vector cimport (
-    exp, magnitude, negative_at_one, product_sum, quotient, real, vec, where_below, where_negative,
+    exp, flipped, magnitude, negative_at_one, product_sum, quotient, real, vec, where_below, where_negative,
     where_zero,
 )
 
@@ -16,12 +16,12 @@ cdef inline vec[real] sigmoid_of(vec[real] x) noexcept nogil:
 
 
 cdef inline vec[real] signed_share(
-    vec[real] part, vec[real] e, vec[real] z, vec[real] high, vec[real] low
+    vec[real] part, vec[real] e, vec[real] flip, vec[real] high, vec[real] low
 ) noexcept nogil:
-    """part / (1 + e) * (high + low), negative where z is 1"""
+    """part / (1 + e) * (high + low), negative where flip is"""
     cdef vec[real] rest
     cdef vec[real] share = quotient(part, vec[real](1.0) + e, &rest)
-    return negative_at_one(product_sum(share, high, low, rest * high), z)
+    return flipped(product_sum(share, high, low, rest * high), flip)
 
 
 cdef inline vec[real] chosen(vec[real] p, vec[real] z, vec[real]* missing) noexcept nogil:

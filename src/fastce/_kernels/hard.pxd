@@ -7,41 +7,54 @@ If it was not, the caller computes it again by other formulas, and writes once m
 from .elementwise cimport chosen, inverse_times, signed_share
 from .elements cimport (
     AHEAD, BINARY, CHUNK, DONE, LOGISTIC, SOFT, TOO_SMALL, UNUSUAL, Elements, Outcome, Run,
+    kept_labels,
 )
 from .vector cimport (
-    all_hard, binary_doubt, F32, F64, first, from_lane, kLeastMean, lanes_of, load_first, load_lanes,
+    all_hard, binary_doubt, F32, F64, first, flipped, from_lane, kLeastMean, lanes_of, load_first, load_lanes,
     log1p_of_share, log_corrected, log_product, logistic_doubt, lost, minus_size, moderate_exp,
     negative_at_one, numbers, positive, prefetch_run, real, store, store_first, stream, vec,
     where_negative, wide_sum,
 )
 
 
+cdef inline const vec[real]* flips_of(
+    const Run* r, const vec[real]* z, Py_ssize_t c, Py_ssize_t vectors, vec[real]* made,
+    logistic_doubt[real]* doubt,
+) noexcept nogil:
+    """Of a chunk from lane c on, -0 where the label is 1 and 0 elsewhere."""
+    cdef Py_ssize_t i, width = lanes_of(z)
+    if r.kept:
+        return from_lane(z, c)
+    for i in range(vectors):
+        made[i] = doubt.see_label(load_lanes(z, c + i * width))
+    return made
+
+
 cdef inline void write_shares(
-    const vec[real]* part, const vec[real]* e, const vec[real]* z, Py_ssize_t n, vec[real] high,
+    const vec[real]* part, const vec[real]* e, const vec[real]* flips, Py_ssize_t n, vec[real] high,
     vec[real] low, real* grad, bint streams,
 ) noexcept nogil:
     """The gradient of n elements of a chunk, part / (1 + e) times the unit."""
-    cdef Py_ssize_t k, width = lanes_of(e)
+    cdef Py_ssize_t i, width = lanes_of(e), whole = n // width
     cdef vec[real] share
-    for k from 0 <= k <= n - width by width:
-        share = signed_share(part[k // width], e[k // width], load_lanes(z, k), high, low)
+    for i in range(whole):
+        share = signed_share(part[i], e[i], flips[i], high, low)
         if streams:
-            stream(grad + k, share)
+            stream(grad + i * width, share)
         else:
-            store(grad + k, share)
+            store(grad + i * width, share)
     if n % width:
-        k = n - n % width
-        share = signed_share(part[k // width], e[k // width], load_lanes(z, k), high, low)
-        store_first(grad + k, share, n - k)
+        share = signed_share(part[whole], e[whole], flips[whole], high, low)
+        store_first(grad + whole * width, share, n % width)
 
 
 cdef inline vec[real] seen(
-    const real* x, vec[real] z, Py_ssize_t n, logistic_doubt[real]* doubt
+    const real* x, vec[real] flip, Py_ssize_t n, logistic_doubt[real]* doubt
 ) noexcept nogil:
     """n logits, negative where the label is 1."""
     cdef vec[real] v = load_first(x, n, 0)
-    doubt.see(v, z)
-    return negative_at_one(v, z)
+    doubt.see(v)
+    return flipped(v, flip)
 
 
 cdef inline Outcome logistic_sum(
@@ -51,19 +64,21 @@ cdef inline Outcome logistic_sum(
     cdef logistic_doubt[real] doubt
     cdef log_product[real] product
     cdef vec[real] e[CHUNK + 1]
+    cdef vec[real] made[CHUNK]
+    cdef const vec[real]* flips
     cdef Py_ssize_t c, i, n, whole, part, width = lanes_of(z), size = CHUNK * width
     for c from 0 <= c < r.n by size:
         n = min(size, r.n - c)
         whole, part = n // width, n % width
         prefetch_run((<const char*> (x + c)) + AHEAD, CHUNK * sizeof(vec[real]))
         prefetch_run((<const char*> from_lane(z, c)) + AHEAD, CHUNK * sizeof(vec[real]))
+        flips = flips_of(r, z, c, (n + width - 1) // width, &made[0], &doubt)
         for i in range(whole):
-            e[i] = moderate_exp(seen(x + c + i * width, load_lanes(z, c + i * width), width, &doubt))
+            e[i] = moderate_exp(seen(x + c + i * width, flips[i], width, &doubt))
         if part:
-            i = whole
-            e[i] = moderate_exp(seen(x + c + i * width, load_lanes(z, c + i * width), part, &doubt))
+            e[whole] = moderate_exp(seen(x + c + whole * width, flips[whole], part, &doubt))
         if grad != NULL:
-            write_shares(&e[0], &e[0], from_lane(z, c), n, high, low, grad + c, r.streams)
+            write_shares(&e[0], &e[0], flips, n, high, low, grad + c, r.streams)
         if part:
             e[whole] = first(e[whole], <int> part)
             whole += 1
@@ -88,22 +103,25 @@ cdef inline Outcome logistic_apart(
     cdef vec[real]* losses = <vec[real]*> r.losses
     cdef vec[real] s[CHUNK]
     cdef vec[real] e[CHUNK]
-    cdef vec[real] one = vec[real](1.0)
-    cdef Py_ssize_t c, k, n, width = lanes_of(z), size = CHUNK * width
+    cdef vec[real] made[CHUNK]
+    cdef const vec[real]* flips
+    cdef vec[real] loss, one = vec[real](1.0)
+    cdef Py_ssize_t c, i, n, vectors, width = lanes_of(z), size = CHUNK * width
     for c from 0 <= c < r.n by size:
         n = min(size, r.n - c)
-        for k from 0 <= k < n by width:
-            s[k // width] = seen(x + c + k, load_lanes(z, c + k), n - k, &doubt)
-            e[k // width] = moderate_exp(minus_size(s[k // width]))
-        for k from 0 <= k < n by width:
-            losses[(c + k) // width] = first(
-                positive(s[k // width]) + log1p_of_share(e[k // width]), <int> min(width, n - k)
-            )
-            total.add(losses[(c + k) // width])
+        vectors = (n + width - 1) // width
+        flips = flips_of(r, z, c, vectors, &made[0], &doubt)
+        for i in range(vectors):
+            s[i] = seen(x + c + i * width, flips[i], n - i * width, &doubt)
+            e[i] = moderate_exp(minus_size(s[i]))
+        for i in range(vectors):
+            loss = positive(s[i]) + log1p_of_share(e[i])
+            losses[c // width + i] = loss = first(loss, <int> min(width, n - i * width))
+            total.add(loss)
         if grad != NULL:
-            for k from 0 <= k < n by width:
-                s[k // width] = where_negative(s[k // width], e[k // width], one)
-            write_shares(&s[0], &e[0], from_lane(z, c), n, high, low, grad + c, r.streams)
+            for i in range(vectors):
+                s[i] = where_negative(s[i], e[i], one)
+            write_shares(&s[0], &e[0], flips, n, high, low, grad + c, r.streams)
     r.loss = total.value()
     if not doubt.none():
         return UNUSUAL if doubt.hard() else SOFT
@@ -176,7 +194,12 @@ cdef inline bint ordinary_run(const Elements* p, const real* x, real* grad, Run*
     cdef const char* labels = p.labels + r.at * p.label_size
     cdef Outcome outcome = TOO_SMALL
     cdef int kind = F64 if sizeof(z[0]) == lanes_of(z) * sizeof(double) else F32
-    if p.label_kind == kind and r.n % lanes_of(z) == 0:  # they are lanes as they lie
+    r.kept = kept_labels(
+        p, r.at, r.n, vec[real](1.0 if p.function == BINARY else -0.0), <vec[real]*> r.labels
+    )
+    if r.kept:
+        pass
+    elif p.label_kind == kind and r.n % lanes_of(z) == 0:  # they are lanes as they lie
         z = <const vec[real]*> labels
     else:
         if p.label_kind == F64 and not all_hard(<const double*> labels, r.n):

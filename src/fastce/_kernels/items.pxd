@@ -7,7 +7,7 @@ elements that lie one after another (runs.pxd).
 
 from libc.string cimport memcpy
 
-from .elements cimport BINARY, RUN, Elements, Run, take_scratch
+from .elements cimport BINARY, RUN, Elements, Run, keep_labels, take_scratch
 from .problem cimport add_exactly
 from .runs cimport one_run
 from .vector cimport (
@@ -160,7 +160,9 @@ cdef inline bint labels_are_good(
     for at from begin <= at < end by RUN:
         n = min(RUN, end - at)
         labels = p.labels + at * p.label_size
-        if p.label_kind == F64:  # as they are given: a lane may have rounded one to 1
+        if p.hard != NULL and keep_labels(p, at, n, scratch):
+            good = True
+        elif p.label_kind == F64:  # as they are given: a lane may have rounded one to 1
             good = stored_within_unit(<const double*> labels, n, False)
         elif p.label_kind == F32:
             good = stored_within_unit(<const float*> labels, n, False)

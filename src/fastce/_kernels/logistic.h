@@ -31,6 +31,11 @@ template <class T> FASTCE_INLINE const vec<T>* from_lane(const vec<T>* v, ptrdif
     return reinterpret_cast<const vec<T>*>(lanes(v) + k);
 }
 
+// x, or -x where the other, 0 or -0, has a sign.
+template <class T> FASTCE_INLINE vec<T> flipped(vec<T> x, vec<T> flip) {
+    return from_bits<T>(bits<T>(x.v) ^ bits<T>(flip.v));
+}
+
 // v, or -v where x has the sign bit; yes where it has it, else no.
 template <class T> FASTCE_INLINE vec<T> negative_with(vec<T> v, vec<T> x) {
     return from_bits<T>(bits<T>(v.v) ^ (bits<T>(x.v) & sign_bit<T>()));
@@ -72,9 +77,10 @@ template <class T> struct logistic_doubt {
         const auto size = (typename vec<T>::mask)(size_of(x).v);
         largest = size > largest ? size : largest;
     }
-    FASTCE_INLINE void see(vec<T> x, vec<T> z) {
-        see(x);
+    // -0 where a label is 1, 0 where it is 0.
+    FASTCE_INLINE vec<T> see_label(vec<T> z) {
         labels |= bits<T>(z.v * z.v - z.v);
+        return negative_at_one(vec<T>(0.0), z);
     }
     FASTCE_INLINE bool hard() const { return all_zero<T>(labels); }
     FASTCE_INLINE bool none() const {

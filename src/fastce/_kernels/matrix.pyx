@@ -8,7 +8,7 @@ anything is written: Python then takes the long way, which converts, walks other
 is wrong. They are what makes small calls cheap.
 """
 
-from numpy import empty_like, ndarray
+from numpy import empty, empty_like, ndarray
 
 from cython.parallel cimport prange
 from libc.math cimport NAN
@@ -19,7 +19,7 @@ from .buffers cimport (
     Plain, address, are_apart, can_be_written, lay_out, lies_plainly, one_after_another, same_shape,
 )
 from .calls cimport all_elements, count_all, softmax_rows, weigh_all
-from .elements cimport SIGMOID, Elements, Function
+from .elements cimport SIGMOID, Elements, Function, hard_bytes
 from .items cimport Count
 from .problem cimport LOGSUMEXP, Output, Problem, Tally
 from .vector cimport (
@@ -36,6 +36,9 @@ cdef extern from *:
     #endif
     """
     const char* const kCompiler
+
+cdef enum:
+    LABELS_KEPT_FROM = 262144  # fewer are still in a cache when they are read again
 
 isa = __name__.rpartition(".")[2]
 
@@ -116,11 +119,12 @@ def softmax_cross_entropy(
 def elementwise(
     int function, x, int kind, Py_ssize_t outer, Py_ssize_t summed, Py_ssize_t inner,
     labels, int label_kind, int label_size, sample_weight, int weight_kind, pos_weight, Py_ssize_t period,
-    double label_smoothing, double eps, grad, hess, bint streaming, double divisor, losses, bint check_only,
-    int num_threads,
+    double label_smoothing, double eps, grad, hess, bint streaming, double divisor, losses, hard,
+    bint check_only, int num_threads,
 ):
     """Sigmoid cross-entropy (0), binary cross-entropy (1) or the sigmoid (2) of C-contiguous arrays.
 
+    With `check_only` nothing is computed, and labels are kept in `hard` (elements.pxd) if that is given.
     Returns (sum of weighted losses, an element at or shortly before the first refused one or -1).
     """
     cdef Elements p
@@ -132,12 +136,18 @@ def elementwise(
     p.pos_weight, p.period = <const double*> address(pos_weight), period
     p.keep, p.share, p.eps = 1 - label_smoothing, label_smoothing / 2, eps
     p.grad, p.hess, p.losses = address(grad), address(hess), address(losses)
+    p.hard = <unsigned char*> address(hard)
     p.streaming, p.divisor = streaming, divisor
     cdef Count total
     all_elements(
         &p, lay_out(sample_weight, weight_kind, &weight_layout), check_only, num_threads, &total
     )
     return total.loss, total.bad
+
+
+def label_memory(Py_ssize_t elements):
+    """Memory in which a check keeps labels; None if they are few."""
+    return empty(hard_bytes(elements), "u1") if elements >= LABELS_KEPT_FROM else None
 
 
 def activation(
@@ -283,6 +293,8 @@ def plain_elementwise(
         if p.function != SIGMOID:
             if not are_apart(&g, &y):
                 return None
+            hard = label_memory(x.size)
+            p.hard = <unsigned char*> address(hard)
             all_elements(&p, NULL, True, num_threads, &total)
             if total.bad >= 0:
                 return None

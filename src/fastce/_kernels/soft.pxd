@@ -6,7 +6,7 @@ Without weights the part that does not depend on the label is summed as one prod
 """
 
 from .elementwise cimport chosen
-from .elements cimport AHEAD, BINARY, CHUNK, DONE, TOO_SMALL, UNUSUAL, Elements, Outcome, Run
+from .elements cimport AHEAD, BINARY, CHUNK, DONE, TOO_SMALL, UNUSUAL, Elements, Outcome, Run, kept_labels
 from .hard cimport part_of
 from .vector cimport (
     binary_doubt, F32, F64, first, kLeastMean, lanes_of, load_first, log, log1p_of_share,
@@ -22,7 +22,7 @@ cdef inline void prepare_logistic(
     """exp(-|x|), and of it sigmoid(-|x|)."""
     cdef Py_ssize_t i
     for i in range(vectors):
-        doubt.see_input(x[i])
+        doubt.see(x[i])
         near[i] = moderate_exp(minus_size(x[i]))
     if graded:
         for i in range(vectors):
@@ -57,8 +57,11 @@ cdef inline Outcome soft_run(
     cdef const double* ratio = NULL
     cdef vec[double]* labels = <vec[double]*> r.labels
     cdef Py_ssize_t c, i, n, part, vectors, width = lanes_of(&xs[0]), size = CHUNK * width
-    cdef bint floats = p.label_kind == F32 and r.n % width == 0
-    if p.label_kind == F64 and r.n % width == 0:
+    cdef bint kept = kept_labels(p, r.at, r.n, vec[double](1.0), labels)
+    cdef bint floats = not kept and p.label_kind == F32 and r.n % width == 0
+    if kept:
+        pass
+    elif p.label_kind == F64 and r.n % width == 0:
         labels = <vec[double]*> given
     elif not floats:
         numbers(given, p.label_kind, r.n, labels)

@@ -155,8 +155,8 @@ cdef extern from "<rows.h>" namespace "fastce" nogil:
 cdef extern from "<logistic.h>" namespace "fastce" nogil:
     const double kLeastMean
     cdef cppclass logistic_doubt[T]:
-        void see(vec[T] x, vec[T] z)
-        void see_input "see"(vec[T] x)
+        void see(vec[T] x)
+        vec[T] see_label(vec[T] z)
         bint hard()
         bint none()
     cdef cppclass binary_doubt[T]:
@@ -170,11 +170,16 @@ cdef extern from "<logistic.h>" namespace "fastce" nogil:
         double value()
     const vec[T]* from_lane[T](const vec[T]*, Py_ssize_t)
     vec[T] negative_at_one[T](vec[T], vec[T])
+    vec[T] flipped[T](vec[T], vec[T])
     bint all_hard(const double*, Py_ssize_t)
     vec[T] minus_size[T](vec[T])
     vec[T] quotient[T](vec[T], vec[T], vec[T]*)
     vec[T] moderate_exp[T](vec[T])
     vec[T] log1p_of_share[T](vec[T])
+
+cdef extern from "<labels.h>" namespace "fastce" nogil:
+    bint pack_labels(const float*, Py_ssize_t, unsigned char*)
+    void unpack_labels[T](const unsigned char*, Py_ssize_t, Py_ssize_t, vec[T] one, vec[T]*)
 
 cdef extern from "<soft.h>" namespace "fastce" nogil:
     cdef cppclass soft_chunk[T]:
