@@ -1,7 +1,7 @@
 """Labels of large arrays are kept by the check that precedes a gradient in the caller's memory.
 
-What was kept must be what was given: for every dtype, layout and option the results are those of a call
-without `grad_out`, which checks as it computes.
+What was kept must be what was given: for every dtype, layout and option the results are those of
+a call without `grad_out`, which checks as it computes.
 """
 
 import cases

@@ -11,7 +11,7 @@ from .elements cimport BINARY, RUN, Elements, Run, keep_labels, take_scratch
 from .problem cimport add_exactly
 from .runs cimport one_run
 from .vector cimport (
-    all_within_unit, F32, F64, finish, lane, lanes_of, numbers, put_doubles, real, row_sums, set_lane,
+    add_lanes, all_within_unit, F32, F64, finish, lanes_of, numbers, put_doubles, real, row_sums, set_lane,
     stored_within_unit, vec, writer,
 )
 
@@ -54,12 +54,12 @@ cdef inline const double* weights_of_rows(
 ) noexcept nogil:
     """The weights of rows, once for each of their elements."""
     cdef double* weights = <double*> r.weights
-    cdef Py_ssize_t i, k
+    cdef Py_ssize_t i, k, width = sizeof(vec[double]) // sizeof(double)
     if p.sample_weight == NULL:
         return NULL
     for i in range(rows):
-        for k in range(summed):
-            weights[i * summed + k] = p.sample_weight[row + i]
+        for k from 0 <= k < summed by width:  # across the row's end, where the next one follows
+            put_doubles(weights + i * summed + k, vec[double](p.sample_weight[row + i]))
     return weights
 
 
@@ -115,18 +115,19 @@ cdef inline void columns_as_items(
     while item < end:
         outer, inner = item // p.inner, item % p.inner
         n = min(RUN, p.inner - inner, end - item)
-        for j in range(n):
+        for j in range((n + 7) // 8 * 8):  # whole vectors
             sums[j] = lost[j] = 0
         for k in range(p.summed):
             run_at(
                 p, r, (outer * p.summed + k) * p.inner + inner, n, weight_of(p, item), w, count, like,
             )
             if p.losses != NULL:
-                for j in range(n):
-                    add_exactly(&sums[j], &lost[j], lane(<const vec[real]*> r.losses, j))
+                add_lanes(<const vec[real]*> r.losses, n, &sums[0], &lost[0])
         if p.losses != NULL:
             for j in range(n):
-                set_lane(<vec[real]*> p.losses, item + j, sums[j] + lost[j])
+                if lost[j] - lost[j] == 0:  # of sums that are finite
+                    sums[j] += lost[j]
+                set_lane(<vec[real]*> p.losses, item + j, sums[j])
         item += n
 
 

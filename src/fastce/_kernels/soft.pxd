@@ -1,8 +1,8 @@
 """Runs of moderate inputs with any labels and weights.
 
-Design. Exponentials and logarithms are computed in lanes, and what labels and weights make of them in double, a
-chunk at a time (soft.h): weighted sums keep the budget of a plain one, and a float loss is rounded once.
-Without weights the part that does not depend on the label is summed as one product (logistic.h).
+Design. Exponentials and logarithms are computed in lanes, and what labels and weights make of them in
+double, a chunk at a time (soft.h): weighted sums keep the budget of a plain one, and a float loss is rounded
+once. Without weights the part that does not depend on the label is summed as one product (logistic.h).
 """
 
 from .elementwise cimport chosen
@@ -119,7 +119,9 @@ cdef inline Outcome soft_run(
     return DONE if not by_product or r.loss > r.n * kLeastMean else TOO_SMALL
 
 
-cdef inline bint moderate_run(const Elements* p, const real* x, real* grad, real* hess, Run* r) noexcept nogil:
+cdef inline bint moderate_run(
+    const Elements* p, const real* x, real* grad, real* hess, Run* r
+) noexcept nogil:
     """Whether the run was moderate; then it is done."""
     cdef bint by_product = (
         p.function != BINARY and not r.apart and r.weight == NULL and p.pos_weight == NULL

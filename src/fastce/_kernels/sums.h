@@ -252,6 +252,17 @@ template <class T> struct wide_sum {
     }
 };
 
+// Adds n lanes to as many sums in double; of sums of doubles `lost` keeps what rounding took.
+template <class T> inline void add_lanes(const vec<T>* v, ptrdiff_t n, double* sums, double* lost) {
+    constexpr ptrdiff_t width = vec<double>::lanes;
+    for (ptrdiff_t k = 0; k < n; k += width) {
+        const vec<double> x = load_wide(v, k), old = load(sums + k), sum = old + x, back = sum - old;
+        store(sums + k, sum);
+        if constexpr (sizeof(lane_t<T>) == 8)
+            store(lost + k, load(lost + k) + ((old - (sum - back)) + (x - back)));
+    }
+}
+
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
 // a b + c rounded once. By intrinsics, since compilers that may contract an expression do so or not from
 // one place to the next, and the same element has the same bits wherever it is stored.

@@ -107,6 +107,7 @@ cdef extern from "<sums.h>" namespace "fastce" nogil:
         double value()
     void store_products[T](double*, vec[T], vec[T], vec[T] offset)
     double lane_sum[T](vec[T])
+    void add_lanes[T](const vec[T]*, Py_ssize_t, double* sums, double* lost)
     double lane_max[T](vec[T])
 
 cdef extern from "<sweep.h>" namespace "fastce" nogil:
