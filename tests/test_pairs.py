@@ -1,7 +1,7 @@
 """Rows of two classes have forms of their own: what that must not change.
 
-Where a mean or a sum is all that is asked for, a run of 256 rows is one step; where a logit or a label
-is not as that needs it, and for the last few rows, the run goes the way of all rows.
+Where a mean or a sum is all that is asked for, a run of 256 rows is one step; where a logit or a
+label is not as that needs it, and for the last few rows, the run goes the way of all rows.
 """
 
 import cases
@@ -75,7 +75,7 @@ def test_every_option(dtype, each_isa) -> None:
 
 @pytest.mark.parametrize("gap", [0.0, 1.0, 10.0, 16.0, 20.0, 24.0, 30.0, 33.0, 39.0, 41.0, 60.0])
 def test_rows_that_are_all_wrong(gap, each_isa) -> None:
-    """Losses so large that their product would leave the range of a double; here of more classes, too."""
+    """Losses so large that their product would leave the range of a double; of all short rows."""
     for classes in (2, 3, 10, 100, 200):
         x = np.zeros((320, classes), np.float32)
         x[:, 1] = gap

@@ -199,6 +199,7 @@ def weigh(numbers, int kind, bint add_up, int num_threads):
     """
     cdef layout given, a
     cdef Tally total
+    memset(&given, 0, sizeof(given))
     lay_out(numbers, kind, &given)
     a = in_memory_order(given)
     weigh_all(&a, add_up, num_threads, &total)

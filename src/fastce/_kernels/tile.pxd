@@ -19,9 +19,9 @@ from .row cimport anchor_at, choose_anchor, row_max
 from .targets cimport beta_of_classes, beta_varies
 from .tile_output cimport Tile, write_outputs
 from .vector cimport (
-    F64, doubles, finish, judge_sums, kClearWinner, kExpScale, kLeastRest, keep_exps, kOutOfRange, lane, lanes_of,
-    load_first, number, numbers, part_pairs, put_doubles, real, row_sums, row_tops, scaled_exp,
-    set_lane, spread, store_lanes, store_products, vec, writer,
+    F64, doubles, finish, judge_sums, kClearWinner, kExpScale, kLeastRest, keep_exps, kOutOfRange, lane,
+    lanes_of, load_first, number, numbers, part_pairs, put_doubles, real, row_sums, row_tops,
+    scaled_exp, set_lane, spread, store_lanes, store_products, vec, writer,
 )
 
 cdef enum:

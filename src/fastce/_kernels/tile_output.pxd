@@ -156,7 +156,8 @@ cdef inline void find_pairs(Batch* b, real* out) noexcept nogil:
     cdef Py_ssize_t i
     for i from 0 <= i < b.rows by WIDTH:
         put_doubles(
-            &other[i], product_sum(doubles(b.rest + i), doubles(b.factor + i), doubles(b.factor_rest + i), none)
+            &other[i],
+            product_sum(doubles(b.rest + i), doubles(b.factor + i), doubles(b.factor_rest + i), none),
         )
     put_pairs(b.label, b.at_label, other, b.rows, out)
 
