@@ -43,6 +43,7 @@ def test_no_kernel_gets_an_unaligned_array(dtype, monkeypatch) -> None:
 
     watcher = SimpleNamespace(
         max_threads=real.max_threads,
+        label_memory=real.label_memory,
         **{name: getattr(real, name) for name in PLAIN},
         **{name: watched(name) for name in NAMES},
     )

@@ -114,7 +114,7 @@ for isa in _kernels.available():
     kernel.activation(2, x, 11, 300, 3, 1, 24, 8, out, 24, 8, False, 1)
     kernel.activation(3, x, 11, 300, 3, 1, 24, 8, losses, 0, 0, False, 1)
     kernel.elementwise(2, x, 11, 1, 1, 900, None, 0, 0, None, 0, None, 1, 0.0, 0.0, out, None,
-                       False, 1.0, None, False, 1)
+                       False, 1.0, None, None, False, 1)
     assert state()[1] == ALL_MASKED, isa
     assert np.isnan(losses[1]) and losses[2] == np.inf and np.isfinite(out[0]).all()
 """
