@@ -276,6 +276,16 @@ template <> FASTCE_INLINE vec<bfloat16> load(const bfloat16* p) {
     __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p));
     return vec<float>::raw(_mm256_castsi256_ps(_mm256_slli_epi32(wide, 16)));
 }
+template <> FASTCE_INLINE void store(bfloat16* p, vec<bfloat16> x) {
+    const __m256i b = _mm256_castps_si256(__m256(x.v));
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(b, 16), _mm256_set1_epi32(1));
+    const __m256i near = _mm256_add_epi32(b, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(__m256(x.v), __m256(x.v), _CMP_UNORD_Q));
+    const __m256i quiet = _mm256_or_si256(b, _mm256_set1_epi32(0x400000));
+    const __m256i half = _mm256_srli_epi32(_mm256_blendv_epi8(near, quiet, nan), 16);
+    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(half, half), 0x08);
+    _mm_storeu_si128((__m128i*)p, _mm256_castsi256_si128(packed));
+}
 #endif
 
 template <class T> FASTCE_INLINE void store_lanes(vec<T>* v, ptrdiff_t k, vec<T> x, ptrdiff_t n) {

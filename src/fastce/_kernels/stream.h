@@ -85,6 +85,11 @@ template <class T> FASTCE_INLINE void stream(T* p, vec<T> v) {
 #elif defined(__AVX2__)
     if constexpr (sizeof(T) == 4) return _mm256_stream_ps((float*)p, __m256(v.v));
     if constexpr (sizeof(T) == 8) return _mm256_stream_pd((double*)p, __m256d(v.v));
+    if constexpr (sizeof(T) == 2) {
+        T part[vec<T>::lanes];
+        store(part, v);
+        return _mm_stream_si128((__m128i*)p, _mm_loadu_si128((const __m128i*)part));
+    }
 #endif
     store(p, v);
 }
