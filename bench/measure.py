@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from bench.opponents import OPPONENTS, Array, Candidate, Fastce, dtype_of, installed, is_hot
-from bench.roofline import Limit, aligned_empty, bytes_moved
+from bench.roofline import BOUNDS, Limit, aligned_empty, bytes_moved, last_level_cache_bytes
 from bench.shapes import Cell, Shape, parse
 
 ROUNDS = 9
@@ -59,6 +59,10 @@ class Result:
         """Return the part of the memory limit's speed that `name` reaches."""
         return self.seconds("limit") / self.seconds(name)
 
+    def computing(self) -> float:
+        """Return the part of fastce's time that the same work takes in the cache."""
+        return self.seconds("in cache") / self.seconds()
+
     def ratio(self, opponent: str) -> float:
         """Return how many times longer than fastce the opponent takes."""
         return self.seconds(opponent) / self.seconds()
@@ -86,15 +90,6 @@ class Slot:
 def processors() -> int:
     """Return the number of processors that this process may use, where the system tells."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-
-
-def last_level_cache_bytes() -> int:
-    """Return the size of the largest cache, 32 MiB where the system does not tell."""
-    sizes = []
-    for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
-        number = path.read_text().strip()
-        sizes.append(int(number.rstrip("KMG")) << {"K": 10, "M": 20, "G": 30}.get(number[-1], 0))
-    return max(sizes, default=32 << 20)
 
 
 def slot_count(cell: Cell) -> int:
@@ -154,10 +149,11 @@ def arena(dtype: str) -> Arena:
 
 
 def candidates(cell: Cell, opponents: Iterable[str]) -> list[type[Candidate]]:
-    """List fastce, the limit and those of the opponents that have this cell."""
+    """List fastce, what bounds it, and those of the opponents that have this cell."""
     table = OPPONENTS[cell.function]
     others = (table[name] for name in opponents if name in table)
-    return [Fastce, Limit, *(other for other in others if other.supports(cell))]
+    bounds = [Limit] if is_hot(cell) else BOUNDS
+    return [Fastce, *bounds, *(other for other in others if other.supports(cell))]
 
 
 def bind(candidate: Candidate, slots: Sequence[Slot]) -> list[Callable[[], Any]]:
@@ -242,11 +238,12 @@ def warm_up(cell: Cell, calls: dict[str, list[Callable[[], Any]]]) -> None:
     """Compile what is compiled at the first call, and see that all compute the same loss."""
     expected = mean_loss(cell, calls["fastce"][0]())
     tolerance = 0.05 if cell.is_half else 1e-3
+    bounds = {bound.name for bound in BOUNDS}
     for name, of_slot in calls.items():
         answer = of_slot[0]()
-        if name != "limit" and not math.isclose(
-            mean_loss(cell, answer), expected, rel_tol=tolerance
-        ):
+        if name in bounds:
+            continue
+        if not math.isclose(mean_loss(cell, answer), expected, rel_tol=tolerance):
             raise ValueError(
                 f"{cell.key}: the loss of {name} is {mean_loss(cell, answer)}, "
                 f"that of fastce {expected}"

@@ -53,7 +53,7 @@ def measure(options: argparse.Namespace, opponents: Sequence[str]) -> list[Resul
 
 
 def draw(setting: Setting, results: Sequence[Result], mode: str, path: Path) -> None:
-    """Draw one line per candidate, both axes logarithmic."""
+    """Draw one line per candidate, and one for computing alone; both axes logarithmic."""
     from matplotlib.figure import Figure
 
     of_mode = [result for result in results if result.cell.mode == mode]
@@ -61,7 +61,7 @@ def draw(setting: Setting, results: Sequence[Result], mode: str, path: Path) -> 
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.add_subplot()
     axes.axhline(1, color="0.5", linewidth=1)
-    for name in ("fastce", *NAMES):
+    for name in ("fastce", "in cache", *NAMES):
         points = sorted(
             (parse(result.cell.shape).classes, result.fraction(name))
             for result in of_mode

@@ -80,16 +80,17 @@ def milliseconds(seconds: float) -> str:
 
 
 def row(result: Result, opponents: Iterable[str]) -> list[str]:
-    """Return median, GB/s, limit's GB/s, fraction of the limit, ratio to each opponent."""
+    """Return median, GB/s, limit's GB/s, fractions, ratio to each opponent."""
     cell = result.cell
     # In the cache there is no traffic that a memory limit could be compared with.
     of_memory = (
-        ["–"] * 3
+        ["–"] * 4
         if result.is_hot
         else [
             f"{result.gigabytes_per_second():.1f}",
             f"{result.gigabytes_per_second('limit'):.1f}",
             f"{result.fraction():.2f}",
+            f"{result.computing():.2f}" if "in cache" in result.samples else "–",
         ]
     )
     ratios = [f"{result.ratio(o):.1f}×" if o in result.samples else "–" for o in opponents]
@@ -111,13 +112,15 @@ def markdown(
     def kind(result: Result) -> tuple[str, str, int]:
         return result.cell.function, result.isa, result.cell.threads
 
-    header = ["logits", "dtype", "mode", "median", "GB/s", "limit GB/s", "of the limit", *opponents]
+    header = ["logits", "dtype", "mode", "median", "GB/s", "limit GB/s", "of the limit"]
+    header += ["computing", *opponents]
     for (function, isa, threads), group in groupby(sorted(results, key=kind), key=kind):
         of_kind = list(group)
         yield (
             f"`{function}`, {setting.processor}, {isa}, {threads} "
             f"{'thread' if threads == 1 else 'threads'}; {setting.versions}; "
-            f"{limits(of_kind)}. Libraries: their time as a multiple of fastce's."
+            f"{limits(of_kind)}. Computing: the time that the same work takes in the cache, as a "
+            "part of the median. Libraries: their time as a multiple of fastce's."
         )
         yield ""
         yield "| " + " | ".join(header) + " |"

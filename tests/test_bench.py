@@ -158,6 +158,36 @@ class TestLimit:
         np.testing.assert_array_equal(limit.written.view(np.float32), slot.logits.reshape(-1)[:300])
 
 
+class TestInCache:
+    @pytest.mark.parametrize("mode", ["loss", "losses", "gradient", "gradient-fresh"])
+    @pytest.mark.parametrize(
+        ("function", "shape", "piece"),
+        [
+            (SOFTMAX, "100x30", (33, 30)),
+            (SOFTMAX, "5x7x20x30@1", (1, 7, 150)),
+            (SOFTMAX, "60x7x5x2@1", (15, 7, 10)),
+            (SIGMOID, "60x7x10", (1050,)),
+        ],
+    )
+    def test_piece(self, function, shape, piece, mode, monkeypatch):
+        monkeypatch.setattr(roofline, "last_level_cache_bytes", lambda: 8 * 4200)
+        cell = Cell(function, shape, "float32", mode, threads=1)
+        [slot] = measure.arena("float32").slots(cell)
+        candidate = roofline.InCache(cell)
+        logits, labels = candidate.place(slot.logits, slot.labels)
+        assert logits.shape == piece
+        elements = candidate.repetitions * logits.size
+        assert 0.9 * slot.logits.size < elements <= slot.logits.size
+        [call] = measure.bind(candidate, [slot])
+        axis = {} if function == SIGMOID else {"axis": -1 if shape == "100x30" else 1}
+        expected = candidate.function(logits, labels, reduction=cell.reduction, **axis)
+        np.testing.assert_array_equal(call()[0] if cell.has_gradient else call(), expected)
+
+    def test_only_beside_what_comes_from_memory(self):
+        assert roofline.InCache in measure.candidates(softmax_cell("65536x1000"), [])
+        assert roofline.InCache not in measure.candidates(softmax_cell("64x10"), [])
+
+
 class TestMeasure:
     def result(self, **samples):
         return Result(softmax_cell("65536x1000"), "avx2", 10**9, samples)
@@ -258,9 +288,10 @@ class TestTable:
         assert capsys.readouterr().out == output
 
     def test_row(self):
-        samples = {"fastce": [0.02], "limit": [0.01], "NumPy": [0.25]}
+        samples = {"fastce": [0.02], "limit": [0.01], "in cache": [0.015], "NumPy": [0.25]}
         result = Result(softmax_cell("classes-1000", mode="gradient"), "avx2", 10**8, samples)
-        row = ["65536×1000", "float32", "gradient", "20 ms", "5.0", "10.0", "0.50", "12.5×", "–"]
+        row = ["65536×1000", "float32", "gradient", "20 ms", "5.0", "10.0", "0.50", "0.75"]
+        row += ["12.5×", "–"]
         assert table.row(result, ["NumPy", "JAX"]) == row
 
     def test_unsupported_dtypes_are_left_out_and_named(self, capsys, monkeypatch):
