@@ -8,6 +8,7 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
 from .column cimport columns_of_block
+from .column_tile cimport rows_of_columns
 from .elements cimport Elements
 from .items cimport Count, elements_of_block, labels_are_good
 from .pair cimport is_plain_pair, pairs_of_block
@@ -47,8 +48,9 @@ cdef inline Py_ssize_t rows_per_block(const Problem* p) noexcept nogil:
     cdef Py_ssize_t rows = p.outer * p.inner
     cdef Py_ssize_t elements = min(BLOCK_ELEMENTS, max(SMALLEST_BLOCK, rows * p.classes // 16))
     cdef Py_ssize_t block = max(elements // p.classes, min(8, (rows + 15) // 16), 1)
-    if block > BATCH:
-        block = block // BATCH * BATCH
+    cdef Py_ssize_t whole = BATCH if p.inner == 1 else rows_of_columns(p)
+    if block > whole:
+        block = block // whole * whole
     return block
 
 

@@ -12,11 +12,11 @@ from .column_tile cimport (
     vectors_of_batch,
 )
 from .ends cimport find_coefficients
-from .problem cimport BATCH, LOG_SOFTMAX, WIDTH, Batch, Problem, is_smoothed
+from .problem cimport BATCH, GRADIENT, LOG_SOFTMAX, WIDTH, Batch, Problem, is_smoothed
 from .tile_output cimport unscale_factors
 from .vector cimport (
-    F64, numbers, product_sum, real, row_lanes, run_writer, split_doubles, vec, write_curvature,
-    write_difference, write_gradient,
+    F64, numbers, plain_coefficients, product_sum, real, row_lanes, run_writer, split_doubles, vec,
+    write_curvature, write_difference, write_gradient,
 )
 
 
@@ -50,11 +50,25 @@ cdef inline void know_shares(const Problem* p, const Columns* t, Py_ssize_t k, r
     put_precisely(p, t, UNIT, k, minus_unit, none, like)
 
 
+cdef inline bint is_plain_gradient(const Problem* p, const Batch* b) noexcept nogil:
+    """Whether all rows of the batch have a label and the same weight, and nothing but these matters."""
+    return (
+        b.uniform == b.rows and not is_smoothed(p) and p.z_loss == 0 and p.output == GRADIENT
+        and p.hess == NULL and not p.exact
+    )
+
+
 cdef inline bint know_batch(const Problem* p, const Columns* t, Py_ssize_t k, real* like) noexcept nogil:
     """What the outputs of batch k are made with; whether it has rows that count for nothing."""
     cdef double[BATCH] live
     cdef Batch* b = t.batch + k
-    cdef Py_ssize_t i, skipped = 0
+    cdef Py_ssize_t i, skipped = 0, at = k * vectors_of_batch(like)
+    if is_plain_gradient(p, b):
+        plain_coefficients(
+            b.rest, b.own, p.keep, p.unit, BATCH,
+            known(p, t, FACTOR, like) + at, known(p, t, LOW, like) + at, known(p, t, AT_LABEL, like) + at,
+        )
+        return False
     for i from 0 <= i < b.rows by WIDTH:
         find_coefficients(p, b, i)
     if p.output == LOG_SOFTMAX:

@@ -164,7 +164,8 @@ FASTCE_INLINE void write_run(T* out, ptrdiff_t n, const run_writer& w, int64_t c
             return;
         }
     }
-    for (; k < n; k += width) store(out + k, value(k), n - k);
+    for (; k + width <= n; k += width) store(out + k, value(k));
+    if (k < n) store(out + k, value(k), n - k);
 }
 
 // What each row's output is made with, lanes of vectors; those that an output does not need are NULL.
@@ -177,14 +178,14 @@ template <class T> struct row_lanes {
 template <class T, class Value>
 FASTCE_INLINE void write_class(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const row_lanes<T>& rows,
                                const Value& others) {
-    const vec<T> zero(0.0);
-    auto value = [&](ptrdiff_t k) __attribute__((always_inline)) {
-        const auto here = is_class(load_lanes(rows.labels, k), c);
-        return select<T>(here, load_lanes(rows.at_label, k), others(k));
+    // Copies, since a compiler has to fetch what is behind a reference again after each store.
+    const vec<T>*labels = rows.labels, *at_label = rows.at_label, *live = rows.live;
+    auto value = [=](ptrdiff_t k) __attribute__((always_inline)) {
+        return select<T>(is_class(load_lanes(labels, k), c), load_lanes(at_label, k), others(k));
     };
-    if (rows.live == nullptr) return write_run(out, n, w, c, value);
-    write_run(out, n, w, c, [&](ptrdiff_t k) __attribute__((always_inline)) {
-        return where_zero(load_lanes(rows.live, k), zero, value(k));
+    if (live == nullptr) return write_run(out, n, w, c, value);
+    write_run(out, n, w, c, [=](ptrdiff_t k) __attribute__((always_inline)) {
+        return where_zero(load_lanes(live, k), vec<T>(0.0), value(k));
     });
 }
 

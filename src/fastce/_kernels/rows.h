@@ -22,6 +22,13 @@ FASTCE_INLINE bool any(raw_of<double>::mask m) {
     return all != 0;
 }
 
+// As many doubles as a vector has lanes, rounded to lanes.
+template <class T> FASTCE_INLINE vec<T> narrow_lanes(const double* x) {
+    constexpr int half = vec<double>::lanes;
+    if constexpr (vec<T>::lanes == half) return narrowed<T>(load(x), load(x));
+    else return narrowed<T>(load(x), load(x + half));
+}
+
 // Takes the labels' terms out of sums of exponentials, as exactly as they went in: where pairs of vectors
 // were added in their own lanes, together with the partner. The terms themselves go to `own`, in double.
 template <class T>
@@ -29,13 +36,9 @@ inline void take_labels_out(const vec<T>*, const double* logit, const double* pa
                             const double* rounding, double* rest, double* own, ptrdiff_t n) {
     constexpr int half = vec<double>::lanes;
     alignas(64) double ones[vec<T>::lanes], others[vec<T>::lanes];
-    auto lanes_at = [](const double* x) __attribute__((always_inline)) {
-        if constexpr (vec<T>::lanes == half) return narrowed<T>(load(x), load(x));
-        else return narrowed<T>(load(x), load(x + half));
-    };
     for (ptrdiff_t i = 0; i < n; i += vec<T>::lanes) {
-        const vec<T> at = lanes_at(anchor + i);
-        const vec<T> one = scaled_exp(lanes_at(logit + i) - at), other = scaled_exp(lanes_at(partner + i) - at);
+        const vec<T> at = narrow_lanes<T>(anchor + i);
+        const vec<T> one = scaled_exp(narrow_lanes<T>(logit + i) - at), other = scaled_exp(narrow_lanes<T>(partner + i) - at);
         store_doubles(ones, kAddsPairs ? one + other : one);
         store_doubles(others, kAddsPairs ? other : vec<T>(0.0));
         for (int k = 0; k < vec<T>::lanes; k += half) {
@@ -102,6 +105,25 @@ inline void split_doubles(const double* x, const double* rest, ptrdiff_t n, vec<
             low[at] = narrowed<T>(a - widened<0>(high[at].v) + load(rest + k),
                                   b - widened<1>(high[at].v) + load(rest + k + half));
         }
+    }
+}
+
+// The same of n rows that have a label and all the same weight, kappa unit, and nothing else: what their
+// exponentials, kept times kExpScale, are multiplied by, and what is at the label.
+template <class T>
+inline void plain_coefficients(const double* rest, const double* own, double kappa, double unit, ptrdiff_t n,
+                               vec<T>* high, vec<T>* low, vec<T>* at_label) {
+    constexpr ptrdiff_t width = vec<T>::lanes, half = vec<double>::lanes;
+    const vec<double> alpha(kappa * unit), k(kappa), u(unit), unscale(1 / kExpScale), zero(0.0);
+    for (ptrdiff_t i = 0; i < n; i += width) {
+        alignas(64) double factor[width], labels[width], none[width] = {};
+        for (ptrdiff_t j = 0; j < width; j += half) {
+            const vec<double> r = load(rest + i + j), inverse = vec<double>(1.0) / (r + load(own + i + j));
+            store(factor + j, alpha * inverse * unscale);
+            store(labels + j, (zero - k * r) * (u * inverse));
+        }
+        split_doubles(factor, none, width, high + i / width, low + i / width);
+        at_label[i / width] = narrow_lanes<T>(labels);
     }
 }
 

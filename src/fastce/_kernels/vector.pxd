@@ -151,6 +151,8 @@ cdef extern from "<rows.h>" namespace "fastce" nogil:
     )
     int judge_sums(double* rest, double* own, const double* weight, Py_ssize_t)
     double log_of_product(const double* rest, const double* own, Py_ssize_t)
+    void plain_coefficients[T](
+        const double*, const double*, double, double, Py_ssize_t, vec[T]*, vec[T]*, vec[T]*)
     void split_doubles[T](const double*, const double*, Py_ssize_t, vec[T]*, vec[T]*)
 
 cdef extern from "<logistic.h>" namespace "fastce" nogil:
