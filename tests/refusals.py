@@ -322,7 +322,7 @@ def integers(accepted: str) -> Refusals:
         "an array": (np.array([-1, -1]), TypeError, [accepted]),
         "a tuple": ((0,), TypeError, ["(0,)", accepted]),
         "a type": (int, TypeError, [accepted]),
-        "a time": (np.timedelta64(1), TypeError, [accepted]),
+        "a time": (np.timedelta64(1, "s"), TypeError, [accepted]),
         "a fraction": (fractions.Fraction(1), TypeError, [accepted]),
         "NaN": (np.nan, TypeError, ["nan", accepted]),
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+from holders import OnlyArray, OnlyDLPack
 from hypothesis import strategies as st
 
 Array = np.ndarray
@@ -33,27 +34,6 @@ class Kept(np.ndarray):
 
     def __array_finalize__(self, other: object) -> None:
         self.announced = True
-
-
-class Offers:
-    """An object that offers an array by some methods of its own."""
-
-    def __init__(self, array: Array, *methods: str) -> None:
-        for name in methods:
-            setattr(self, name, getattr(array, name))
-
-    def __repr__(self) -> str:
-        return f"Offers({', '.join(vars(self))})"
-
-
-class Converts:
-    """An object with ``__array__``, as NumPy 2 and older want it."""
-
-    def __init__(self, array: Array) -> None:
-        self.array = array
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
-        return self.array if dtype is None else self.array.astype(dtype)
 
 
 @dataclass
@@ -157,10 +137,10 @@ def hold(view: Array, holder: str) -> Any:
     if holder == "memmap":
         return view.view(np.memmap)
     if holder == "__array__":
-        return Converts(view)
+        return OnlyArray(view)
     plain = view.dtype.isnative and view.flags.aligned and not bfloat16
     if holder == "__dlpack__" and plain and view.flags.writeable and view.dtype.char not in "g?":
-        return Offers(view, "__dlpack__", "__dlpack_device__")
+        return OnlyDLPack(view)
     if holder == "memoryview" and not bfloat16 and (view.dtype.isnative or view.dtype.char != "g"):
         return memoryview(view)
     listed = view.dtype in (np.dtype(np.float64), np.dtype(np.int64)) and view.ndim and view.size

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from holders import OnlyDLPack
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -53,17 +54,7 @@ def test_counts_every_label_once_across_blocks() -> None:
 
 
 def test_counts_of_what_has_only_dlpack() -> None:
-    class Tensor:
-        def __init__(self, array: np.ndarray) -> None:
-            self.array = array
-
-        def __dlpack__(self, **options: object) -> object:
-            return self.array.__dlpack__(**options)
-
-        def __dlpack_device__(self) -> tuple[int, int]:
-            return self.array.__dlpack_device__()
-
-    assert class_counts(Tensor(np.array([2, 0, 2])), 3).tolist() == [1, 0, 2]
+    assert class_counts(OnlyDLPack(np.array([2, 0, 2])), 3).tolist() == [1, 0, 2]
 
 
 @pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 2, 2)])

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 import refusals as r
+from holders import OnlyDLPack
 
 import fastce
 
@@ -273,13 +274,6 @@ def test_an_output_over_another_input(function, kind) -> None:
         with pytest.raises(ValueError, match=rf"grad_out overlaps {argument}, accepted"):
             FUNCTIONS[function](**arguments)
         np.testing.assert_array_equal(memory, before)
-
-
-class OnlyDLPack:
-    """An array that is offered by DLPack alone."""
-
-    def __init__(self, array) -> None:
-        self.__dlpack__, self.__dlpack_device__ = array.__dlpack__, array.__dlpack_device__
 
 
 def test_outputs_between_the_elements_of_an_input_are_accepted() -> None:

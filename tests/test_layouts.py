@@ -2,26 +2,17 @@
 
 import array
 import tracemalloc
-from collections.abc import Callable
 
 import cases
 import numpy as np
 import pytest
+from holders import OnlyArray, OnlyDLPack
 from ulp import BUDGETS
 
 from fastce import softmax_cross_entropy
 
 F32, F64 = cases.DTYPES
 INTEGERS = tuple(np.dtype(c) for c in "bhilqBHILQ")
-
-
-def held_by(array: np.ndarray, *methods: str) -> object:
-    """Return an object that offers an array by one protocol alone."""
-
-    def offer(name: str) -> Callable[..., object]:
-        return lambda self, *given, **options: getattr(array, name)(*given, **options)
-
-    return type("Held", (), {name: offer(name) for name in methods})()
 
 
 def expected(logits, labels):
@@ -167,10 +158,9 @@ def test_other_kinds_of_arrays() -> None:
     logits = cases.random_logits((6, 5), F32)
     labels = cases.random_labels((6,), 5)
     true = expected(logits, labels)
-    dlpack = ("__dlpack__", "__dlpack_device__")
     others = {
-        "__array__": (held_by(logits, "__array__"), held_by(labels, "__array__")),
-        "__dlpack__": (held_by(logits, *dlpack), held_by(labels, *dlpack)),
+        "__array__": (OnlyArray(logits), OnlyArray(labels)),
+        "__dlpack__": (OnlyDLPack(logits), OnlyDLPack(labels)),
         "buffer": (memoryview(logits), array.array("q", labels.tolist())),
     }
     for name, (x, y) in others.items():
