@@ -81,13 +81,14 @@ def test_labels_that_are_not_integers(capsys, tmp_path, dtype):
     )
 
 
-@pytest.mark.parametrize("dtype", ["int64", "complex64", "bool", "S3", "U1", "f4,f4", "V0"])
+@pytest.mark.parametrize("dtype", ["int64", "complex64", "g", "bool", "S3", "V2", "f4,f4", "V0"])
 def test_logits_of_no_use(capsys, tmp_path, dtype):
     x = save(tmp_path / "x.npy", np.zeros((3, 4), dtype))
     y = save(tmp_path / "y.npy", np.zeros(3, np.int64))
     message = refused(capsys, "evaluate", x, y)
-    assert message.startswith(f"{x}: ")
-    assert "float32" in message
+    assert message.startswith(f"{x}: logits have dtype {np.dtype(dtype)}")
+    assert message.endswith(", expected float32, float64 or float16")
+    assert ("bfloat16" in message) == (dtype == "V2")
 
 
 def test_no_classes(capsys, tmp_path):
@@ -104,6 +105,7 @@ def test_no_classes(capsys, tmp_path):
         (np.array([1, 2, -3.5, 1, 1, 1, 1]), "weights[2] is -3.5, expected a finite number >= 0"),
         (np.array([1, np.nan] + 5 * [1]), "weights[1] is nan, expected a finite number >= 0"),
         (np.array(6 * [1] + [np.inf]), "weights[6] is inf, expected a finite number >= 0"),
+        (np.array([1, np.longdouble("1e4000")] + 5 * [1]), "weights[1] is inf, expected a finite"),
         (np.array(7 * ["1"]), "weights have dtype <U1, expected numbers"),
         (np.ones(7, complex), "weights have dtype complex128, expected numbers"),
     ],
@@ -214,6 +216,10 @@ def test_files_that_cannot_be_opened(capsys, tmp_path, files):
         ["evaluate", "--ignore-index", str(2**63)],
         ["class-weights"],
         ["class-weights", "x.npy", "--method", "best"],
+        ["class-weights", "x.npy", "--beta", "1"],
+        ["class-weights", "x.npy", "--classes", str(2**60)],
+        ["class-weights", "x.npy", "--zero-weight", "-1"],
+        ["class-weights", "x.npy", "--zero-weight", "inf"],
     ],
 )
 def test_bad_usage(capsys, arguments):

@@ -71,7 +71,7 @@ def _run(argv: Sequence[str] | None, bar_after: float) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="fastce", description="Cross-entropy losses on the CPU, fast and exact."
+        prog="fastce", description="Cross-entropy losses on the CPU, fast and accurate."
     )
     parser.add_argument("--version", action="version", version=f"fastce {fastce.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

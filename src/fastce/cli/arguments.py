@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 
 def integer(text: str) -> int:
@@ -14,23 +15,38 @@ def integer(text: str) -> int:
 
 
 def positive(text: str) -> int:
-    """Read an integer of at least 1."""
+    """Read an integer of at least 1, of which an array can have that many elements."""
     value = _integer(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    if not 1 <= value < 2**60:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1 and below 2**60")
     return value
 
 
 def fraction(text: str) -> float:
     """Read a number from 0 to 1."""
-    value = number(text)
+    value = _number(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} does not lie between 0 and 1")
     return value
 
 
-def number(text: str) -> float:
-    """Read any number."""
+def below_one(text: str) -> float:
+    """Read a number from 0 on that is less than 1."""
+    value = _number(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 0 and below 1")
+    return value
+
+
+def weight(text: str) -> float:
+    """Read a finite number that is not negative."""
+    value = _number(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number of at least 0")
+    return value
+
+
+def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:

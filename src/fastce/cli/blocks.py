@@ -90,6 +90,12 @@ def _check(logits: Source, labels: Source) -> None:
     if logits.array.ndim == 0:
         raise InputError(f"{logits.name}: logits have shape (), expected (..., classes)")
     check_labels(labels)
+    dtype = logits.array.dtype
+    if dtype.kind != "f" or dtype.itemsize > 8:
+        lost = " (as which NumPy saves bfloat16, too)" if dtype == np.dtype("V2") else ""
+        raise InputError(
+            f"{logits.name}: logits have dtype {dtype}{lost}, expected float32, float64 or float16"
+        )
     if labels.array.shape != logits.array.shape[:-1]:
         raise InputError(
             f"{labels.name}: labels have shape {labels.array.shape}, expected "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +28,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--method", choices=_METHODS, default="log", help="default: log")
     add("--normalize", action="store_true", help="divide by the largest weight")
     add("--classes", type=parse.positive, metavar="N", help="default: the largest label + 1")
-    add("--ignore-index", type=parse.integer, default=-100, metavar="LABEL", help="default: -100")
-    add("--zero-weight", type=parse.number, metavar="W", help="weight of classes without labels")
-    add("--beta", type=parse.number, metavar="B", help="of the method 'effective'; default: 0.999")
+    add(
+        "--ignore-index",
+        type=parse.integer,
+        default=-100,
+        metavar="LABEL",
+        help="a label that is not counted; default: -100",
+    )
+    add("--zero-weight", type=parse.weight, metavar="W", help="weight of classes without labels")
+    add(
+        "--beta",
+        type=parse.below_one,
+        metavar="B",
+        help="of the method 'effective'; default: 0.999",
+    )
     add("--json", action="store_true", help="print one JSON object and nothing else")
     add(
         "--output",
@@ -46,8 +57,13 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     labels = open_array(arguments.labels, "labels", report)
     check_labels(labels)
     given = {"beta": arguments.beta, "zero_weight": arguments.zero_weight}
+    counts = _count(labels, arguments.classes, arguments.ignore_index, report)
+    if arguments.zero_weight is None and not counts.all():
+        raise InputError(
+            f"{labels.name}: no label is {counts.argmin()}, expected all of 0 to "
+            f"{len(counts) - 1}, or --zero-weight for classes that never occur"
+        )
     try:
-        counts = _count(labels.array, arguments.classes, arguments.ignore_index, report)
         weights = fastce.class_weights(
             counts,
             arguments.method,
@@ -62,30 +78,44 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
 
 
 def _count(
-    labels: npt.NDArray[Any], classes: int | None, ignore_index: int, report: Report
+    labels: Source, classes: int | None, ignore_index: int, report: Report
 ) -> npt.NDArray[np.int64]:
     """Count piece by piece; with no number of classes given, as many as the labels call for."""
     counts = np.zeros(classes or 1, np.int64)
-    in_memory_order = labels.ravel(order="K")  # a view, as maps are in C or Fortran order
-    with report.progress("counting", labels.size) as advance:
-        for start in range(0, labels.size, _PIECE):
+    in_memory_order = labels.array.ravel(order="K")  # a view, as maps are in C or Fortran order
+    with report.progress("counting", labels.array.size) as advance:
+        for start in range(0, labels.array.size, _PIECE):
             piece = in_memory_order[start : start + _PIECE]
+            kept = piece != ignore_index
             if classes is None:
-                counts = _grown(counts, piece[piece != ignore_index])
-            try:
-                counts += fastce.class_counts(piece, len(counts), ignore_index=ignore_index)
-            except ValueError:
-                # Of all labels together, the message tells the index in the file.
-                fastce.class_counts(labels, len(counts), ignore_index=ignore_index)
-                raise
+                counts = _grown(counts, piece[kept], labels.name)
+            outside = kept & ((piece < 0) | (piece >= len(counts)))
+            if outside.any():
+                first = int(outside.argmax())
+                accepted = "0 or more" if classes is None else f"0 to {classes - 1}"
+                raise InputError(
+                    f"{labels.name}: labels[{_place(labels.array, start + first)}] is "
+                    f"{piece[first]}, expected {accepted}, or ignore_index {ignore_index}"
+                )
+            counts += fastce.class_counts(piece, len(counts), ignore_index=ignore_index)
             advance(len(piece))
     return counts
 
 
-def _grown(counts: npt.NDArray[np.int64], labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+def _place(labels: npt.NDArray[Any], element: int) -> str:
+    """Return the index of an element that is counted in memory order, as between brackets."""
+    order: Literal["C", "F"] = "C" if labels.flags.c_contiguous else "F"
+    return ", ".join(map(str, np.unravel_index(element, labels.shape, order))) or "()"
+
+
+def _grown(
+    counts: npt.NDArray[np.int64], labels: npt.NDArray[Any], name: str
+) -> npt.NDArray[np.int64]:
     largest = int(labels.max(initial=0))
     if largest >= _MOST_CLASSES:
-        raise ValueError(f"holds the label {largest}, expected --classes for that many classes")
+        raise InputError(
+            f"{name}: holds the label {largest}, expected --classes for that many classes"
+        )
     return np.pad(counts, (0, max(0, largest + 1 - len(counts))))
 
 

@@ -36,9 +36,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="LABELS",
         help=".npy or .npz of integers, shape (...); may be left out if LOGITS is a .npz with both",
     )
-    add("--ignore-index", type=parse.integer, default=-100, metavar="LABEL", help="default: -100")
+    add(
+        "--ignore-index",
+        type=parse.integer,
+        default=-100,
+        metavar="LABEL",
+        help="rows with this label do not count; default: -100",
+    )
     add("--class-weight", type=Path, metavar="FILE", help=".npy with one weight for each class")
-    add("--label-smoothing", type=parse.fraction, default=0.0, metavar="E", help="0 to 1")
+    add(
+        "--label-smoothing",
+        type=parse.fraction,
+        default=0.0,
+        metavar="E",
+        help="share of the target that is spread over all classes, 0 to 1; default: 0",
+    )
     add("--threads", type=parse.positive, metavar="N", help="default: as 'fastce config' tells")
     add("--per-class", action="store_true", help="also rows, loss and accuracy of each class")
     add("--json", action="store_true", help="print one JSON object and nothing else")
@@ -95,20 +107,22 @@ def _sources(logits: Path | None, labels: Path | None, report: Report) -> tuple[
 def _weights(source: Source, classes: int) -> npt.NDArray[np.float64]:
     """Check the class weights: what the library would say of them does not name their file."""
     weights = source.array
-    if weights.dtype.kind not in "iuf":
+    if weights.dtype.kind not in "biuf":
         raise InputError(f"{source.name}: weights have dtype {weights.dtype}, expected numbers")
     if weights.shape != (classes,):
         raise InputError(
             f"{source.name}: weights have shape {weights.shape}, expected {(classes,)}, "
             "a weight for each class of the logits"
         )
-    good = np.isfinite(weights) & (weights >= 0)
+    with np.errstate(over="ignore"):  # a long double past float64 is as good as infinite
+        values = np.ascontiguousarray(weights, np.float64)
+    good = np.isfinite(values) & (values >= 0)
     if not good.all():
         first = int(good.argmin())
         raise InputError(
             f"{source.name}: weights[{first}] is {weights[first]}, expected a finite number >= 0"
         )
-    return np.ascontiguousarray(weights, np.float64)
+    return values
 
 
 def _summary(rows: Rows, totals: Totals, elapsed: float) -> dict[str, Any]:
