@@ -25,6 +25,8 @@ CLASSES = (
     | MISSING
     | {
         "-100": (lambda y: r.changed(y, 0, -100), ValueError, ["labels[0]", "-100"]),
+        "floats, one a row": (r.as_type(np.float32), TypeError, ["float32", "integers"]),
+        "probabilities": (Q, TypeError, [str(Q.dtype), "integers"]),
     }
 )
 WEIGHTS = REAL | {

@@ -93,8 +93,10 @@ def sparse_softmax_cross_entropy_with_logits(
 
     Raises
     ------
-    TypeError, ValueError
-        As :func:`fastce.softmax_cross_entropy` does for integer labels.
+    TypeError
+        If the logits are not of a floating dtype that fastce supports, or labels no integers.
+    ValueError
+        If shapes do not fit, or for a label outside [0, C).
 
     Examples
     --------
@@ -105,6 +107,8 @@ def sparse_softmax_cross_entropy_with_logits(
     """
     x = as_tensor("logits", logits)
     y = as_tensor("labels", labels)
+    if y.dtype.kind not in "iu":  # what fastce itself takes for probabilities
+        raise TypeError(f"labels has dtype {y.dtype}, accepted are integers")
     # No label may be ignored, so ignore a value that is absent: -100 then meets the range check.
     absent = -101 if y.dtype.kind == "i" and -100 in y else -100
     loss = fastce.softmax_cross_entropy(x, y, ignore_index=absent, reduction="none")
