@@ -174,7 +174,11 @@ PROBABILITIES: Refusals = {
         ["labels[1, 1]", "-0.25"],
     ),
     "transposed": (lambda q: q.T, ValueError, ["(4, 8)", "(8, 4)"]),
-    "one-hot integers": (as_type(np.int64), ValueError, ["(8, 4)", "(8,)"]),
+    "one-hot integers": (
+        as_type(np.int64),
+        ValueError,
+        ["(8, 4)", "(8,)", "one-hot rows and probabilities have a floating dtype"],
+    ),
 }
 
 

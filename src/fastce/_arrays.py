@@ -234,8 +234,10 @@ def as_labels(value: object, rows: tuple[int, ...], axis: int) -> tuple[Array, i
                 "or floating numbers (one probability a class)"
             )
     if y.shape != rows:
+        onehot = ": one-hot rows and probabilities have a floating dtype"
         raise ValueError(
             f"labels has shape {y.shape}, but logits without their class axis ({axis}) have {rows}"
+            + (onehot if y.ndim > len(rows) else "")
         )
     return y, kind
 
