@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -143,6 +143,35 @@ def _loss(
     return _reduction.result(loss, grad, hess)
 
 
+@overload
+def sigmoid_cross_entropy(
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, pos_weight: npt.ArrayLike | None = ...,
+    sample_weight: npt.ArrayLike | None = ..., label_smoothing: float = ..., axis: int | None = ...,
+    reduction: Literal["sum", "mean"] = ..., normalizer: str | float = ...,
+    return_grad: Literal[False] = ..., grad_out: None = ..., return_hess: Literal[False] = ...,
+    num_threads: int | None = ...,
+) -> float: ...  # fmt: skip
+
+
+@overload
+def sigmoid_cross_entropy(
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, pos_weight: npt.ArrayLike | None = ...,
+    sample_weight: npt.ArrayLike | None = ..., label_smoothing: float = ..., axis: int | None = ...,
+    reduction: Literal["sum", "mean"] = ..., normalizer: str | float = ...,
+    return_grad: Literal[True], grad_out: Array | None = ..., return_hess: Literal[False] = ...,
+    num_threads: int | None = ...,
+) -> tuple[float, Array]: ...  # fmt: skip
+
+
+@overload
+def sigmoid_cross_entropy(
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, pos_weight: npt.ArrayLike | None = ...,
+    sample_weight: npt.ArrayLike | None = ..., label_smoothing: float = ..., axis: int | None = ...,
+    reduction: str = ..., normalizer: str | float = ..., return_grad: bool = ...,
+    grad_out: Array | None = ..., return_hess: bool = ..., num_threads: int | None = ...,
+) -> Any: ...  # fmt: skip
+
+
 def sigmoid_cross_entropy(
     logits: npt.ArrayLike,
     labels: npt.ArrayLike,
@@ -215,6 +244,35 @@ def sigmoid_cross_entropy(
         _elementwise.LOGISTIC, "logits", logits, labels, pos_weight, sample_weight, smoothing, 0.0,
         axis, reduction, normalizer, return_grad, grad_out, return_hess, num_threads,
     )  # fmt: skip
+
+
+@overload
+def binary_cross_entropy(
+    probs: npt.ArrayLike, labels: npt.ArrayLike, *, sample_weight: npt.ArrayLike | None = ...,
+    eps: float = ..., axis: int | None = ...,
+    reduction: Literal["sum", "mean"] = ..., normalizer: str | float = ...,
+    return_grad: Literal[False] = ..., grad_out: None = ...,
+    num_threads: int | None = ...,
+) -> float: ...  # fmt: skip
+
+
+@overload
+def binary_cross_entropy(
+    probs: npt.ArrayLike, labels: npt.ArrayLike, *, sample_weight: npt.ArrayLike | None = ...,
+    eps: float = ..., axis: int | None = ...,
+    reduction: Literal["sum", "mean"] = ..., normalizer: str | float = ...,
+    return_grad: Literal[True], grad_out: Array | None = ...,
+    num_threads: int | None = ...,
+) -> tuple[float, Array]: ...  # fmt: skip
+
+
+@overload
+def binary_cross_entropy(
+    probs: npt.ArrayLike, labels: npt.ArrayLike, *, sample_weight: npt.ArrayLike | None = ...,
+    eps: float = ..., axis: int | None = ...,
+    reduction: str = ..., normalizer: str | float = ..., return_grad: bool = ...,
+    grad_out: Array | None = ..., num_threads: int | None = ...,
+) -> Any: ...  # fmt: skip
 
 
 def binary_cross_entropy(

@@ -13,7 +13,6 @@ from fastce._arguments import LARGEST, as_flag, as_label, as_number
 from fastce._arrays import Array
 
 Loss = float | Array
-Reduction = Literal["none", "sum", "mean"]
 
 # A gradient larger than this is written past the caches: it would not stay there anyway.
 STREAMING_BYTES = 1 << 23
@@ -67,6 +66,16 @@ def softmax_cross_entropy(
     normalizer: str | float = ..., return_grad: Literal[False] = ..., grad_out: None = ...,
     return_hess: Literal[False] = ..., num_threads: int | None = ...,
 ) -> float: ...  # fmt: skip
+
+
+@overload
+def softmax_cross_entropy(
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, class_weight: npt.ArrayLike | None = ...,
+    sample_weight: npt.ArrayLike | None = ..., label_smoothing: float = ..., z_loss: float = ...,
+    ignore_index: int = ..., axis: int = ..., reduction: Literal["sum", "mean"] = ...,
+    normalizer: str | float = ..., return_grad: Literal[True], grad_out: Array | None = ...,
+    return_hess: Literal[False] = ..., num_threads: int | None = ...,
+) -> tuple[float, Array]: ...  # fmt: skip
 
 
 @overload
