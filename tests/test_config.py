@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 
 import pytest
 from commands import run
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import fastce
 
@@ -33,8 +35,16 @@ def test_values():
     assert config["instruction_set"] in available
     assert config["vector_bytes"] in (16, 32, 64)
     assert config["openmp"] == "none" or float(config["openmp"]) >= 3
+    assert (config["openmp"] == "none") == (config["openmp_runtime"] == "none")
     assert config["threads"] >= 1
     assert re.search(r"\d", config["compiler"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the name of a file of Linux")
+def test_the_runtime_is_one_of_those_that_are_loaded():
+    if (found := fastce.show_config(mode="dict")["openmp_runtime"]) != "none":
+        loaded = [i["filepath"] for i in threadpool_info() if i["user_api"] == "openmp"]
+        assert os.path.realpath(found) in map(os.path.realpath, loaded)
 
 
 def test_threads_are_asked_for_anew():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Literal, overload
 
 # The _OPENMP macro is the date of a specification.
@@ -44,6 +45,8 @@ def show_config(mode: Literal["stdout", "dict"] = "stdout") -> dict[str, Any] | 
         - ``instruction_set`` : str, the one in use
         - ``vector_bytes`` : int, width of one vector in bytes
         - ``openmp`` : str, the OpenMP version of the kernels; "none" for a serial build
+        - ``openmp_runtime`` : str, the file of the library that implements it in this
+          process; "none" for a serial build, "unknown" where the system does not tell
         - ``threads`` : int, the most threads a call would use now
         - ``compiler`` : str, what compiled the kernels
 
@@ -70,6 +73,27 @@ def show_config(mode: Literal["stdout", "dict"] = "stdout") -> dict[str, Any] | 
     return None
 
 
+def _openmp_runtime(module: str | None) -> str:
+    """Return the file in which a compiled module finds OpenMP, as the loader tells it."""
+    try:
+        import ctypes  # takes longer than the import of the package
+
+        class Place(ctypes.Structure):
+            _fields_ = (
+                ("file", ctypes.c_char_p),
+                ("base", ctypes.c_void_p),
+                ("symbol", ctypes.c_char_p),
+                ("address", ctypes.c_void_p),
+            )
+
+        place = Place()
+        function = ctypes.cast(ctypes.CDLL(module).omp_get_max_threads, ctypes.c_void_p)
+        ctypes.CDLL(None).dladdr(function, ctypes.byref(place))
+        return os.fsdecode(place.file or b"unknown")
+    except (ImportError, OSError, AttributeError, TypeError):  # no ctypes, or no such functions
+        return "unknown"
+
+
 def _config() -> dict[str, Any]:
     # Imported here because the package imports this module before it is complete.
     from fastce import __version__, _kernels, _threads
@@ -83,6 +107,7 @@ def _config() -> dict[str, Any]:
         "instruction_set": _kernels.active.isa,
         "vector_bytes": _kernels.active.vector_bytes(),
         "openmp": _OPENMP_VERSIONS.get(openmp, str(openmp)) if openmp else "none",
+        "openmp_runtime": _openmp_runtime(_kernels.active.__file__) if openmp else "none",
         "threads": _threads.max_threads(),
         "compiler": _kernels.active.compiler(),
     }
