@@ -33,6 +33,7 @@ WEIGHT_KINDS = {
     **LABEL_KINDS,
     **LOGIT_KINDS,
 }
+FIRST_FLOAT = _FLOATS["f2"]  # labels stored as one of these or a later number are probabilities
 SWAPPED = 32  # added to the number of a type in foreign byte order
 SEARCHED = 1 << 14  # elements that are compared at a time
 LOGIT_DTYPES = "float32, float64, float16 or bfloat16"
@@ -121,11 +122,7 @@ def as_floats(value: object, name: str) -> tuple[Array, int]:
     x = as_array(value, name)
     kind = LOGIT_KINDS.get(x.dtype)
     if kind is None:
-        if (
-            not isinstance(value, np.ndarray)
-            and isinstance(value, (list, tuple))
-            and x.dtype.kind in "iu"
-        ):
+        if isinstance(value, (list, tuple)) and x.dtype.kind in "iu":
             x = x.astype(np.float64)
         kind = logit_kind(x, name)
     return x, kind

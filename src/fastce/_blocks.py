@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
-from fastce._arrays import Array, is_bfloat16
+from fastce._arrays import Array, native
 
 BLOCK_ELEMENTS = 1 << 14  # it stays in the second-level cache
 
@@ -33,6 +32,4 @@ def row_blocks(rows: tuple[int, ...], classes: int) -> Iterator[Index]:
 
 def native_rows(x: Array, index: Index, width: int) -> Array:
     """Return a block of an array, class axis last, as a contiguous native copy [rows, width]."""
-    block = x[index]
-    dtype: np.dtype[Any] = x.dtype if is_bfloat16(x.dtype) else x.dtype.newbyteorder("=")
-    return np.array(block, dtype=dtype, order="C").reshape(-1, width)
+    return np.array(x[index], dtype=native(x.dtype), order="C").reshape(-1, width)

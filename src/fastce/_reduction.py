@@ -110,6 +110,13 @@ def gradient_divisor(reduction: str, d: float) -> float:
     return d if reduction == "mean" and d else 1.0
 
 
+def reduced(losses: Any, total: float, reduction: str, d: float) -> Any:
+    """Return what is asked for of losses: themselves, their sum, or their mean."""
+    if losses is not None:
+        return losses
+    return total if reduction == "sum" else mean(total, d)
+
+
 def result(loss: Any, grad: Any, hess: Any) -> Any:
     """Return the loss, followed by what else was asked for."""
     if grad is None and hess is None:

@@ -9,6 +9,7 @@ import numpy as np
 from fastce import _kernels
 from fastce._arrays import (
     BFLOAT16,
+    FIRST_FLOAT,
     Array,
     Walk,
     Weights,
@@ -50,7 +51,8 @@ class Rows(NamedTuple):
 
 
 def has_probabilities(label_kind: int) -> bool:
-    return label_kind > 7
+    """Whether labels of this type are probabilities of classes, not classes."""
+    return label_kind >= FIRST_FLOAT
 
 
 def _call(rows: Rows, w: Walk, targets: Walk | None, grad: Walk | None, o: Options) -> Tally:

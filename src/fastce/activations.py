@@ -22,25 +22,12 @@ def _run(
 ) -> None:
     """Compute all rows in one kernel call, or block by block where the layout needs copies."""
     w = walk(x, axis)
-    if output == LOGSUMEXP:
-        if w is not None:
-            _kernels.active.activation(output, raw(x), kind, *w, out, 0, 0, False, threads)
-            return
-    else:
-        o = None if w is None else same_walk(w, out, axis)
-        if w is not None and o is not None:
-            _kernels.active.activation(
-                output,
-                raw(x),
-                kind,
-                *w,
-                raw(out),
-                o.outer_stride,
-                o.class_stride,
-                streaming,
-                threads,
-            )
-            return
+    o = w if w is None or output == LOGSUMEXP else same_walk(w, out, axis)
+    if w is not None and o is not None:
+        _kernels.active.activation(
+            output, raw(x), kind, *w, raw(out), o.outer_stride, o.class_stride, streaming, threads
+        )
+        return
     moved = np.moveaxis(x, axis, -1)
     target = out if output == LOGSUMEXP else np.moveaxis(out, axis, -1)
     classes, first = moved.shape[-1], 0

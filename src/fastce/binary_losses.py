@@ -131,11 +131,7 @@ def _loss(
             _refuse(x, y, name)
     elif losses is not None:
         losses[...] = 0
-    loss: float | Array = total
-    if losses is not None:
-        loss = losses
-    elif reduction == "mean":
-        loss = _reduction.mean(total, d)
+    loss = _reduction.reduced(losses, total, reduction, d)
     if grad_out is not None:
         grad = grad_out
     elif not wants_grad:

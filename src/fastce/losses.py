@@ -12,8 +12,6 @@ from fastce import _arrays, _kernels, _reduction, _softmax, _threads
 from fastce._arguments import LARGEST, as_flag, as_label, as_number
 from fastce._arrays import Array
 
-Loss = float | Array
-
 # A gradient larger than this is written past the caches: it would not stay there anyway.
 STREAMING_BYTES = 1 << 23
 
@@ -222,13 +220,11 @@ def softmax_cross_entropy(
         }
         grad = _arrays.as_out(grad_out, "grad_out", x, inputs)
     elif wants_grad or wants_hess:
-        grad = np.empty_like(x, dtype=x.dtype.newbyteorder("="), subok=False)
+        grad = np.empty_like(x, dtype=_arrays.native(x.dtype), subok=False)
     hess = np.empty_like(grad) if wants_hess and grad is not None else None
     losses = None
     if reduction == "none":
-        losses = np.empty(
-            shape, np.float64 if kind == _arrays.LOGIT_KINDS[np.dtype(np.float64)] else np.float32
-        )
+        losses = np.empty(shape, np.float64 if x.dtype.itemsize == 8 else np.float32)
     divisor = 1.0
     if grad is not None:
         counted = _reduction.Tally()
@@ -246,17 +242,8 @@ def softmax_cross_entropy(
     tally = _softmax.run(rows, options) if x.size else _reduction.Tally()
     if tally.bad_row >= 0:
         _refuse_label(y, label_kind, tally.bad_row, classes, axis, ignored)
-    if reduction == "mean" and normalizer == "weight" and grad is None:
-        return _reduction.mean(tally.loss, tally.weight)
-    loss: Loss
-    if losses is not None:
-        loss = losses
-    elif reduction == "sum":
-        loss = tally.loss
-    else:
-        loss = _reduction.mean(
-            tally.loss, _reduction.denominator(normalizer, math.prod(shape), tally)
-        )
+    d = _reduction.denominator(normalizer, math.prod(shape), tally)
+    loss = _reduction.reduced(losses, tally.loss, reduction, d)
     if grad_out is not None:
         grad = grad_out
     elif not wants_grad:
