@@ -112,6 +112,14 @@ def test_no_function_and_no_argument_is_missing() -> None:
         assert set(inspect.signature(function).parameters) - IGNORED == arguments.keys()
 
 
+@pytest.mark.parametrize("label", [-100, -101, 4])
+def test_a_label_that_is_no_class(label) -> None:
+    """The error speaks of no ignore_index, which TensorFlow has not."""
+    for y, place in ((np.array([[0, 1], [label, -7]]), r"labels\[1, 0\]"), (label, "labels")):
+        with pytest.raises(ValueError, match=rf"^{place} is {label}, but logits have 4 classes$"):
+            nn.sparse_softmax_cross_entropy_with_logits(y, np.zeros((*np.shape(y), 4), F32))
+
+
 def test_labels_of_any_sign_are_the_sigmoid_s_business() -> None:
     x = np.array([1.0, -2.0], F32)
     got = nn.sigmoid_cross_entropy_with_logits(labels=[2.0, -1.0], logits=x)

@@ -109,9 +109,13 @@ def sparse_softmax_cross_entropy_with_logits(
     y = as_tensor("labels", labels)
     if y.dtype.kind not in "iu":  # what fastce itself takes for probabilities
         raise TypeError(f"labels has dtype {y.dtype}, accepted are integers")
-    # No label may be ignored, so ignore a value that is absent: -100 then meets the range check.
-    absent = -101 if y.dtype.kind == "i" and -100 in y else -100
-    loss = fastce.softmax_cross_entropy(x, y, ignore_index=absent, reduction="none")
+    if x.ndim and y.shape == x.shape[:-1]:  # no label is ignored here, not even -100
+        outside = (y < 0) | (y >= x.shape[-1])
+        if outside.any():
+            at = np.unravel_index(outside.argmax(), y.shape)
+            place = f"[{', '.join(map(str, at))}]" if at else ""
+            raise ValueError(f"labels{place} is {y[at]}, but logits have {x.shape[-1]} classes")
+    loss = fastce.softmax_cross_entropy(x, y, reduction="none")
     return np.asarray(loss, dtype=x.dtype.newbyteorder("="))
 
 
