@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastce._arguments import LARGEST, as_flag, as_integer, as_number
-from fastce._arrays import as_array
+from fastce._arrays import as_array, place
 
 __all__ = ["class_counts", "class_weights"]
 
@@ -81,10 +81,10 @@ def class_counts(
         if kept.size and (kept.min() < 0 or kept.max() >= n_classes):
             bad = (block != ignore_index) & ((block < 0) | (block >= n_classes))
             first = int(bad.argmax())
-            place = np.unravel_index(start + first, in_memory_order.shape)
-            index = ", ".join(str(place[axes.index(axis)]) for axis in range(array.ndim))
+            found = np.unravel_index(start + first, in_memory_order.shape)
+            at = tuple(int(found[axes.index(axis)]) for axis in range(array.ndim))
             raise ValueError(
-                f"labels[{index or '()'}] is {block[first]}, but n_classes is {n_classes} "
+                f"labels{place(at)} is {block[first]}, but n_classes is {n_classes} "
                 f"and ignore_index is {ignore_index}"
             )
         if n_classes > _BLOCK:  # a count of every class for every block would take too long
