@@ -1,15 +1,22 @@
 """Which instruction sets are built, and with which flags. Everything else is in pyproject.toml."""
 
+import hashlib
 import os
 import platform
+import shutil
+import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import Cython
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 from setuptools.errors import CompileError, LinkError
+from setuptools.modified import newer_group
 
 KERNELS = Path("src/fastce/_kernels")
 DIRECTIVES = {
@@ -55,8 +62,41 @@ def extension(name: str, source: str, *flags: str) -> Extension:
     )
 
 
+class BuildPackage(build_py):
+    """Begin with an empty folder, lest a wheel holds what was built before and has left the sources."""
+
+    def run(self) -> None:
+        """Copy the Python files."""
+        if not self.editable_mode:
+            shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+
+
 class BuildKernels(build_ext):
-    """Find out what the compiler can do, then compile the modules side by side."""
+    """Find out what the compiler can do, then compile the modules side by side.
+
+    They are kept in build/, in a folder for each compiler: wheels and editable installations have folders
+    of their own, which setuptools would compile for again.
+    """
+
+    def keep(self) -> str:
+        """Return the folder for what this compiler, called like this, and this Cython make."""
+        command = self.compiler.compiler_so_cxx
+        version = subprocess.check_output([command[0], "--version"], text=True)
+        made_by = repr([command, self.compiler.linker_so_cxx, version, Cython.__version__])
+        return f"build/kernels-{hashlib.sha256(made_by.encode()).hexdigest()[:12]}"
+
+    def translate(self, module: Extension, folder: str) -> Extension:
+        """Make the C++ of a module: the same source has another name in each, hence a folder of its own.
+
+        cythonize() would also look at the age of Cython's own files, which under build isolation are always new.
+        """
+        made = f"{folder}/{module.name}/{Path(module.sources[0]).with_suffix('.cpp')}"
+        if newer_group(module.depends, made):
+            build_dir = f"{folder}/{module.name}"
+            cythonize([module], build_dir=build_dir, compiler_directives=DIRECTIVES, force=True)
+        module.sources = [made]
+        return module
 
     def can_build(self, program: str, *flags: str) -> bool:
         """Return whether the compiler makes a shared library of a program."""
@@ -84,14 +124,21 @@ class BuildKernels(build_ext):
         if not self.can_build("int main() { return 0; }\n", "-Werror", *schedule):
             schedule = []
         for module in self.extensions:
-            # The same source becomes a module of another name each time, hence a folder for each.
-            folder = f"build/cython/{module.name}"
-            (made,) = cythonize([module], build_dir=folder, compiler_directives=DIRECTIVES)
-            module.sources = made.sources
             module.extra_compile_args += schedule + openmp
             module.extra_link_args += openmp
-        self.parallel = self.parallel or os.cpu_count()
-        super().build_extensions()
+        wanted, self.build_lib = self.build_lib, self.keep()
+        with ThreadPoolExecutor(self.parallel or os.cpu_count()) as pool:
+            jobs = [
+                pool.submit(self.build_extension, self.translate(module, self.build_lib))
+                for module in self.extensions
+            ]
+            for job in jobs:
+                job.result()
+        kept, self.build_lib = self.build_lib, wanted
+        for module in self.extensions:
+            name = self.get_ext_filename(module.name)
+            Path(wanted, name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(Path(kept, name), Path(wanted, name))
 
 
 setup(
@@ -99,5 +146,5 @@ setup(
         extension("cpu", "cpu.pyx"),
         *(extension(name, "matrix.pyx", *flags) for name, flags in ISAS.items()),
     ],
-    cmdclass={"build_ext": BuildKernels},
+    cmdclass={"build_py": BuildPackage, "build_ext": BuildKernels},
 )
