@@ -79,9 +79,9 @@ class BuildKernels(build_ext):
     of their own, which setuptools would compile for again.
     """
 
-    def keep(self) -> str:
+    def keep(self, flags: list[str]) -> str:
         """Return the folder for what this compiler, called like this, and this Cython make."""
-        command = self.compiler.compiler_so_cxx
+        command = [*self.compiler.compiler_so_cxx, *flags]
         version = subprocess.check_output([command[0], "--version"], text=True)
         made_by = repr([command, self.compiler.linker_so_cxx, version, Cython.__version__])
         return f"build/kernels-{hashlib.sha256(made_by.encode()).hexdigest()[:12]}"
@@ -126,7 +126,7 @@ class BuildKernels(build_ext):
         for module in self.extensions:
             module.extra_compile_args += schedule + openmp
             module.extra_link_args += openmp
-        wanted, self.build_lib = self.build_lib, self.keep()
+        wanted, self.build_lib = self.build_lib, self.keep(schedule + openmp)
         with ThreadPoolExecutor(self.parallel or os.cpu_count()) as pool:
             jobs = [
                 pool.submit(self.build_extension, self.translate(module, self.build_lib))
