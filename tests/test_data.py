@@ -17,6 +17,15 @@ def make_digits():
     spec = importlib.util.spec_from_file_location("make_digits", TOOL)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    train, known = module.train, {}
+
+    def train_once(features, labels):
+        """Train with so many images if that has not been done; it takes seconds."""
+        if len(labels) not in known:
+            known[len(labels)] = train(features, labels)
+        return known[len(labels)]
+
+    module.train = train_once
     return module
 
 
