@@ -55,7 +55,7 @@ cdef struct Problem:
     double unit  # 1 / divisor
     Py_ssize_t itemsize  # of logits, gradient and Hessian
     bint exact  # lanes are double: what is rounded to double first shows
-    const char* pattern  # to which row each lane of a tile belongs (shuffle.h)
+    const char* pattern  # to which row each lane of a tile belongs (tiles.h)
 
 
 cdef struct Tally:

@@ -129,36 +129,4 @@ template <class T> inline vec<double> row_tops(const vec<T>* v, ptrdiff_t first,
     return fold_rows<topping>(v, first, count);
 }
 
-// As many rows as lanes, one after another, are `classes` whole vectors. The pattern says to which row
-// each of their lanes belongs; spread(v, pattern + k) is v's value for the row of every lane of vector k.
-template <class T> inline void spread_pattern(vec<T>* pattern, ptrdiff_t classes) {
-    using index = typename vec<T>::mask;
-    auto* row = reinterpret_cast<std::remove_reference_t<decltype(index{}[0])>*>(pattern);
-    for (ptrdiff_t k = 0; k < classes * vec<T>::lanes; ++k) row[k] = int(k / classes);
-}
-template <class T> FASTCE_INLINE vec<T> spread(vec<T> v, const vec<T>* pattern) {
-    typename vec<T>::mask index;
-    memcpy(&index, pattern, sizeof index);
-    return permute(v, index);
-}
-
-// n elements of rows that lie one after another: each times its row's factor, in two parts, plus its row's
-// offset, if there are any.
-template <class T>
-inline void scale_rows(const vec<T>* v, const vec<T>* pattern, ptrdiff_t classes, const vec<T>* high,
-                       const vec<T>* low, const vec<T>* offset, ptrdiff_t n, T* out) {
-    auto scaled = [&](ptrdiff_t i, ptrdiff_t group, ptrdiff_t k) __attribute__((always_inline)) {
-        const vec<T> rest = offset == nullptr ? vec<T>(0.0) : spread(offset[group], pattern + k);
-        return product_sum(v[i], spread(high[group], pattern + k), spread(low[group], pattern + k), rest);
-    };
-    constexpr ptrdiff_t lanes = vec<T>::lanes;
-    const ptrdiff_t whole = n / lanes;
-    ptrdiff_t i = 0;
-    for (ptrdiff_t group = 0; i < whole; ++group) {
-        const ptrdiff_t first = i, end = whole - i < classes ? whole : i + classes;
-        for (; i < end; ++i) store(out + i * lanes, scaled(i, group, i - first));
-    }
-    if (n % lanes) store(out + i * lanes, scaled(i, i / classes, i % classes), n % lanes);
-}
-
 }  // namespace fastce

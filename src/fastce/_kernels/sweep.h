@@ -40,16 +40,4 @@ inline void sweep_pairs(const T* x, ptrdiff_t vectors, double anchor, vec<T>* ex
     *sum = total;
 }
 
-// exp(x) of whole vectors.
-template <class T> inline void keep_exps(const T* x, ptrdiff_t vectors, vec<T>* exps) {
-    constexpr ptrdiff_t width = vec<T>::lanes;
-    ptrdiff_t k = 0;
-    for (; k + 2 <= vectors; k += 2) {
-        prefetch_pair(x + k * width);
-        const vec<T> one = scaled_exp(load(x + k * width)), other = scaled_exp(load(x + (k + 1) * width));
-        exps[k] = one, exps[k + 1] = other;
-    }
-    if (k < vectors) exps[k] = scaled_exp(load(x + k * width));
-}
-
 }  // namespace fastce

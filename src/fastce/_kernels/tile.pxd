@@ -19,8 +19,8 @@ from .row cimport anchor_at, choose_anchor, row_max
 from .targets cimport beta_of_classes, beta_varies
 from .tile_output cimport Tile, write_outputs
 from .vector cimport (
-    F64, doubles, finish, judge_sums, kClearWinner, kExpScale, kLeastRest, keep_exps, kOutOfRange, lane,
-    lanes_of, load_first, number, numbers, part_pairs, put_doubles, real, row_sums, row_tops,
+    F64, doubles, finish, judge_sums, kClearWinner, kExpScale, kLeastRest, kOutOfRange, lane, lanes_of,
+    load, load_first, number, numbers, part_pairs, prefetch_ahead, put_doubles, real, row_sums, row_tops,
     scaled_exp, set_lane, spread, store_lanes, store_products, vec, writer,
 )
 
@@ -56,7 +56,9 @@ cdef inline void take_exps(
 ) noexcept nogil:
     """exp(x) of all n logits; zeros up to `lanes`."""
     cdef Py_ssize_t k, width = lanes_of(exps), whole = n // width
-    keep_exps(x, whole, exps)
+    for k in range(whole):
+        prefetch_ahead(x + k * width)
+        exps[k] = scaled_exp(load(x + k * width))
     if n > whole * width:
         exps[whole] = scaled_exp(load_first(x + whole * width, n - whole * width, -INFINITY))
         whole += 1

@@ -1,17 +1,18 @@
 """What a tile of short rows leaves behind: the gradient, the diagonal of the Hessian, or log_softmax.
 
-Design. A tile's rows lie one after another, so coefficients are spread over the lanes by a pattern that
-repeats with the tile; at the labels single elements are written over. Two classes have a form of their own.
+Design. A tile's rows lie one after another, so what differs from row to row is spread over the lanes by a
+pattern that repeats with the tile (tiles.h); at the labels single elements are written over. Two classes
+have a form of their own.
 """
 
 from libc.string cimport memcpy, memset
 
 from .ends cimport WIDTH, find_coefficients
-from .problem cimport BATCH, LOG_SOFTMAX, Batch, Problem, is_paired
+from .problem cimport BATCH, LOG_SOFTMAX, Batch, Problem, is_paired, is_smoothed
 from .targets cimport beta_varies
 from .vector cimport (
-    F64, advance, doubles, kExpScale, lane, lanes_of, load_first, numbers, product_sum, put_doubles,
-    put_pairs, real, room, scale_rows, seek, set_number, split_doubles, spread, store_first, vec, writer,
+    F64, advance, bend_rows, doubles, kExpScale, lane, numbers, product_sum, put_doubles, put_pairs, real,
+    room, scale_both, scale_rows, seek, set_number, shift_rows, short_rows, split_doubles, vec, writer,
 )
 
 cdef enum:
@@ -45,108 +46,75 @@ cdef inline void clear_skipped(Batch* b, Py_ssize_t classes, real* out) noexcept
                 memset(out + i * classes, 0, classes * sizeof(real))
 
 
-cdef inline void find_varied_gradient(
-    const Problem* p, Batch* b, const Tile* tile, real* out, Py_ssize_t n
-) noexcept nogil:
-    """The gradient of a tile where beta differs from class to class."""
-    cdef const vec[real]* exps = <const vec[real]*> tile.exps
-    cdef const vec[real]* beta = <const vec[real]*> tile.beta
-    cdef const vec[real]* pattern = <const vec[real]*> p.pattern
-    cdef vec[real] factors[BATCH_VECTORS]
-    cdef vec[real] lows[BATCH_VECTORS]
-    cdef vec[real] units[BATCH_VECTORS]
-    cdef vec[real] unit_lows[BATCH_VECTORS]
-    cdef double[BATCH] none
-    cdef vec[real] g
-    cdef Py_ssize_t i, k = 0, t = 0, at, width = lanes_of(exps), classes = p.classes
-    memset(none, 0, sizeof(none))
-    split_doubles(b.factor, b.factor_rest, b.rows, &factors[0], &lows[0])
-    split_doubles(b.unit, none, b.rows, &units[0], &unit_lows[0])
-    for i in range((n + width - 1) // width):
-        g = vec[real](0.0) - beta[i]
-        g = product_sum(g, spread(units[t], pattern + k), spread(unit_lows[t], pattern + k), vec[real](0.0))
-        g = product_sum(exps[i], spread(factors[t], pattern + k), spread(lows[t], pattern + k), g)
-        store_first(out + i * width, g, n - i * width)
-        k += 1
-        if k == classes:
-            t, k = t + 1, 0
-    if b.label[0] >= 0:
-        for i in range(b.rows):
-            at = i * classes + b.label[i]
-            set_number(out + at, b.at_label[i] - b.unit[i] * lane(beta, at))
-
-
 cdef inline void find_gradient(
     const Problem* p, Batch* b, const Tile* tile, real* out, Py_ssize_t n
 ) noexcept nogil:
     """The gradient of a tile, n elements one after another."""
-    cdef const vec[real]* pattern = <const vec[real]*> p.pattern
+    cdef const vec[real]* exps = <const vec[real]*> tile.exps
+    cdef const vec[real]* beta = <const vec[real]*> tile.beta
+    cdef short_rows[real] rows
     cdef vec[real] factors[BATCH_VECTORS]
-    cdef vec[real] lows[BATCH_VECTORS]
+    cdef vec[real] factor_rests[BATCH_VECTORS]
     cdef vec[real] offsets[BATCH_VECTORS]
-    cdef vec[real]* offset = NULL
-    cdef double[BATCH] shares
+    cdef vec[real] offset_rests[BATCH_VECTORS]
+    cdef double[BATCH] offset, none
     cdef Py_ssize_t i
-    if p.share != 0:
-        offset = &offsets[0]
+    rows.pattern, rows.classes = <const vec[real]*> p.pattern, p.classes
+    split_doubles(b.factor, b.factor_rest, b.rows, &factors[0], &factor_rests[0])
+    rows.a, rows.b = &factors[0], &factor_rests[0]
+    rows.c = NULL
+    if is_smoothed(p):
+        memset(none, 0, sizeof(none))
         for i in range(BATCH):
-            shares[i] = -p.share * b.unit[i]
-            b.at_label[i] += shares[i]
-        numbers(<const char*> shares, F64, b.rows, offset)
-    split_doubles(b.factor, b.factor_rest, b.rows, &factors[0], &lows[0])
-    scale_rows(
-        <const vec[real]*> tile.exps, pattern, p.classes, &factors[0], &lows[0], offset, n, out
-    )
-    if b.label[0] >= 0:
+            offset[i] = -b.unit[i] if beta_varies(p) else -p.share * b.unit[i]
+        split_doubles(offset, none, b.rows, &offsets[0], &offset_rests[0])
+        rows.c, rows.d = &offsets[0], &offset_rests[0]
+    if beta_varies(p):
+        scale_both(out, n, exps, beta, rows)
+    else:
+        scale_rows(out, n, exps, rows)
+    if b.label[0] < 0:
+        return
+    if is_smoothed(p):
         for i in range(b.rows):
-            set_number(out + i * p.classes + b.label[i], b.at_label[i])
+            b.at_label[i] += offset[i] * (lane(beta, i * p.classes + b.label[i]) if beta_varies(p) else 1)
+    for i in range(b.rows):
+        set_number(out + i * p.classes + b.label[i], b.at_label[i])
 
 
 cdef inline void find_log_softmax(
     const Problem* p, Batch* b, const real* x, real* out, Py_ssize_t n
 ) noexcept nogil:
     """log_softmax of a tile, n elements one after another."""
-    cdef const vec[real]* pattern = <const vec[real]*> p.pattern
+    cdef short_rows[real] rows
     cdef vec[real] tops[BATCH_VECTORS]
     cdef vec[real] shifts[BATCH_VECTORS]
-    cdef vec[real] v
-    cdef Py_ssize_t i, k = 0, t = 0, width = lanes_of(pattern)
     numbers(<const char*> b.top, F64, b.rows, &tops[0])
     numbers(<const char*> b.factor, F64, b.rows, &shifts[0])
-    for i in range((n + width - 1) // width):
-        v = load_first(x + i * width, n - i * width, 0)
-        v = v - spread(tops[t], pattern + k) - spread(shifts[t], pattern + k)
-        store_first(out + i * width, v, n - i * width)
-        k += 1
-        if k == p.classes:
-            t, k = t + 1, 0
+    rows.pattern, rows.classes = <const vec[real]*> p.pattern, p.classes
+    rows.a, rows.b = &tops[0], &shifts[0]
+    shift_rows(out, n, x, rows)
 
 
 cdef inline void find_hess(
     const Problem* p, Batch* b, const Tile* tile, real* out, Py_ssize_t n
 ) noexcept nogil:
     """The diagonal of the Hessian of a tile."""
-    cdef const vec[real]* exps = <const vec[real]*> tile.exps
-    cdef const vec[real]* pattern = <const vec[real]*> p.pattern
+    cdef short_rows[real] rows
     cdef vec[real] inverse[BATCH_VECTORS]
     cdef vec[real] curvature[BATCH_VECTORS]
     cdef vec[real] bend[BATCH_VECTORS]
-    cdef vec[real] q, one = vec[real](1.0)
-    cdef Py_ssize_t i, k = 0, t = 0, width = lanes_of(exps), classes = p.classes
+    cdef Py_ssize_t i
     numbers(<const char*> b.inverse, F64, b.rows, &inverse[0])
     numbers(<const char*> b.curvature, F64, b.rows, &curvature[0])
     numbers(<const char*> b.bend, F64, b.rows, &bend[0])
-    for i in range((n + width - 1) // width):
-        q = exps[i] * spread(inverse[t], pattern + k)
-        q = q * (spread(curvature[t], pattern + k) * (one - q) + spread(bend[t], pattern + k) * q)
-        store_first(out + i * width, q, n - i * width)
-        k += 1
-        if k == classes:
-            t, k = t + 1, 0
+    rows.pattern, rows.classes = <const vec[real]*> p.pattern, p.classes
+    rows.a, rows.b, rows.c = &inverse[0], &curvature[0], &bend[0]
+    bend_rows(out, n, <const vec[real]*> tile.exps, rows)
     if b.label[0] >= 0:
         for i in range(b.rows):
-            set_number(out + i * classes + b.label[i], b.hess_at_label[i])
-    clear_skipped(b, classes, out)
+            set_number(out + i * p.classes + b.label[i], b.hess_at_label[i])
+    clear_skipped(b, p.classes, out)
 
 
 cdef inline void find_pairs(Batch* b, real* out) noexcept nogil:
@@ -172,10 +140,7 @@ cdef inline void find_output(
     elif p.output == LOG_SOFTMAX:
         find_log_softmax(p, b, x, out, n)
     else:
-        if beta_varies(p):
-            find_varied_gradient(p, b, tile, out, n)
-        else:
-            find_gradient(p, b, tile, out, n)
+        find_gradient(p, b, tile, out, n)
         clear_skipped(b, p.classes, out)
 
 

@@ -77,12 +77,21 @@ cdef extern from "<exp_log.h>" namespace "fastce" nogil:
 cdef extern from "<shuffle.h>" namespace "fastce" nogil:
     vec[double] row_sums[T](const vec[T]*, Py_ssize_t, Py_ssize_t)
     vec[double] row_tops[T](const vec[T]*, Py_ssize_t, Py_ssize_t)
+
+cdef extern from "<tiles.h>" namespace "fastce" nogil:
     vec[T] spread[T](vec[T], const vec[T]*)
     void spread_pattern[T](vec[T]*, Py_ssize_t)
-    void scale_rows[T](
-        const vec[T]*, const vec[T]* pattern, Py_ssize_t classes, const vec[T]* high, const vec[T]* low,
-        const vec[T]* offset, Py_ssize_t, T*,
-    )
+    cdef cppclass short_rows[T]:
+        const vec[T]* pattern
+        Py_ssize_t classes
+        const vec[T]* a
+        const vec[T]* b
+        const vec[T]* c
+        const vec[T]* d
+    void scale_rows[T](T*, Py_ssize_t, const vec[T]* exps, const short_rows[T]&)
+    void scale_both[T](T*, Py_ssize_t, const vec[T]* exps, const vec[T]* beta, const short_rows[T]&)
+    void bend_rows[T](T*, Py_ssize_t, const vec[T]* exps, const short_rows[T]&)
+    void shift_rows[T](T*, Py_ssize_t, const T*, const short_rows[T]&)
 
 cdef extern from "<pairs.h>" namespace "fastce" nogil:
     void part_pairs[T](const T*, const int64_t* label, Py_ssize_t rows, double* rest, double* own)
@@ -111,7 +120,6 @@ cdef extern from "<sums.h>" namespace "fastce" nogil:
     double lane_max[T](vec[T])
 
 cdef extern from "<sweep.h>" namespace "fastce" nogil:
-    void keep_exps[T](const T*, Py_ssize_t, vec[T]*)
     void sweep_pairs[T](const T*, Py_ssize_t, double, vec[T]*, wide_sum[T]*)
 
 cdef extern from "<columns.h>" namespace "fastce" nogil:

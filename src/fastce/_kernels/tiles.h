@@ -1,0 +1,80 @@
+// What is made of a tile of short rows that lie one after another: each row by numbers of its own.
+#pragma once
+
+#include "shuffle.h"
+
+namespace fastce {
+
+// As many rows as lanes, one after another, are `classes` whole vectors. The pattern says to which row
+// each of their lanes belongs; spread(v, pattern + k) is v's value for the row of every lane of vector k.
+template <class T> inline void spread_pattern(vec<T>* pattern, ptrdiff_t classes) {
+    using index = typename vec<T>::mask;
+    auto* row = reinterpret_cast<std::remove_reference_t<decltype(index{}[0])>*>(pattern);
+    for (ptrdiff_t k = 0; k < classes * vec<T>::lanes; ++k) row[k] = int(k / classes);
+}
+template <class T> FASTCE_INLINE vec<T> spread(vec<T> v, const vec<T>* pattern) {
+    typename vec<T>::mask index;
+    memcpy(&index, pattern, sizeof index);
+    return permute(v, index);
+}
+
+// The rows of a tile, and what their output is made with: a number of each row; NULL what is not needed.
+template <class T> struct short_rows {
+    const vec<T>* pattern;
+    ptrdiff_t classes;
+    const vec<T>*a, *b, *c, *d;
+};
+
+// Writes value(i, of) of every vector i of n elements; of(v) is v's number for the row of every lane of it.
+template <class T, class Value>
+FASTCE_INLINE void write_rows(T* out, ptrdiff_t n, const short_rows<T>& rows, const Value& value) {
+    auto at = [&](ptrdiff_t i, ptrdiff_t group, ptrdiff_t k) __attribute__((always_inline)) {
+        return value(i, [&](const vec<T>* v) __attribute__((always_inline)) {
+            return spread(v[group], rows.pattern + k);
+        });
+    };
+    constexpr ptrdiff_t lanes = vec<T>::lanes;
+    const ptrdiff_t whole = n / lanes;
+    ptrdiff_t i = 0;
+    for (ptrdiff_t group = 0; i < whole; ++group) {
+        const ptrdiff_t first = i, end = whole - i < rows.classes ? whole : i + rows.classes;
+        for (; i < end; ++i) store(out + i * lanes, at(i, group, i - first));
+    }
+    if (n % lanes) store(out + i * lanes, at(i, i / rows.classes, i % rows.classes), n % lanes);
+}
+
+// e (a + b) + c: a gradient; c may be NULL.
+template <class T> inline void scale_rows(T* out, ptrdiff_t n, const vec<T>* exps, const short_rows<T>& rows) {
+    write_rows(out, n, rows, [&](ptrdiff_t i, const auto& of) __attribute__((always_inline)) {
+        const vec<T> rest = rows.c == nullptr ? vec<T>(0.0) : of(rows.c);
+        return product_sum(exps[i], of(rows.a), of(rows.b), rest);
+    });
+}
+
+// e (a + b) + beta (c + d): a gradient where beta differs from class to class.
+template <class T>
+inline void scale_both(T* out, ptrdiff_t n, const vec<T>* exps, const vec<T>* beta, const short_rows<T>& rows) {
+    write_rows(out, n, rows, [&](ptrdiff_t i, const auto& of) __attribute__((always_inline)) {
+        const vec<T> rest = product_sum(beta[i], of(rows.c), of(rows.d), vec<T>(0.0));
+        return product_sum(exps[i], of(rows.a), of(rows.b), rest);
+    });
+}
+
+// p (b (1 - p) + c p) with p = e a: the diagonal of the Hessian.
+template <class T> inline void bend_rows(T* out, ptrdiff_t n, const vec<T>* exps, const short_rows<T>& rows) {
+    const vec<T> one(1.0);
+    write_rows(out, n, rows, [&](ptrdiff_t i, const auto& of) __attribute__((always_inline)) {
+        const vec<T> p = exps[i] * of(rows.a);
+        return p * (of(rows.b) * (one - p) + of(rows.c) * p);
+    });
+}
+
+// x - a - b: log_softmax.
+template <class T> inline void shift_rows(T* out, ptrdiff_t n, const T* x, const short_rows<T>& rows) {
+    write_rows(out, n, rows, [&](ptrdiff_t i, const auto& of) __attribute__((always_inline)) {
+        const ptrdiff_t at = i * vec<T>::lanes;
+        return load(x + at, n - at, 0.0) - of(rows.a) - of(rows.b);
+    });
+}
+
+}  // namespace fastce
