@@ -4,7 +4,7 @@ Blocks are fixed by the shape alone, never by the number of threads: their talli
 order, are then the same bits for every number.
 """
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
 from .column cimport columns_of_block
@@ -16,14 +16,15 @@ from .problem cimport BATCH, Batch, Problem, Tally, add_exactly, count_rows
 from .row cimport rows_of_block
 from .tile cimport SHORT, tiles_of_block
 from .vector cimport (
-    doubles, doubles_at, give_back, lanes_of, layout, plain_arithmetic, real, vec, weights_at, wide_sum,
-    write_through, writer,
+    all_classes, doubles, doubles_at, find_integers, give_back, lanes_of, layout, plain_arithmetic, real,
+    vec, weights_at, wide_sum, write_through, writer,
 )
 
 cdef enum:
     BLOCK_ELEMENTS = 131072  # logits of a block: large enough that handing it out costs nothing
     SMALLEST_BLOCK = 4096
     WEIGHTS = 1024  # that are converted at a time
+    LABELS = 1024
     STAGE = 32768  # bytes of the stage in which the gradient waits for whole lines
     LONGEST_KEPT = 8388608  # bytes of exponentials that are kept rather than computed twice
 
@@ -65,6 +66,21 @@ cdef inline char* open_writers(writer* w, char* scratch, bint streaming) noexcep
     return scratch + stage_bytes(streaming)
 
 
+cdef inline Py_ssize_t skip_classes(
+    const Problem* p, Py_ssize_t begin, Py_ssize_t end, Tally* tally
+) noexcept nogil:
+    """Counts runs of labels that are classes, every one; returns where there is no such run any more."""
+    cdef int64_t[LABELS] room
+    cdef Py_ssize_t n
+    while begin < end:
+        n = min(LABELS, end - begin)
+        if not all_classes(find_integers(p.labels, begin, n, room), n, p.classes, p.ignore_index):
+            break
+        tally.valid += n
+        begin += n
+    return begin
+
+
 cdef inline void count_block(const Problem* p, const Blocks* cut, Py_ssize_t i, Tally* tally) noexcept nogil:
     cdef Py_ssize_t end = min(cut.total, (i + 1) * cut.block)
     cdef Batch b
@@ -72,6 +88,8 @@ cdef inline void count_block(const Problem* p, const Blocks* cut, Py_ssize_t i, 
     tally.bad_row = -1
     memset(&b, 0, sizeof(b))
     b.first = i * cut.block
+    if p.targets == NULL and p.class_weight == NULL and p.sample_weight == NULL:
+        b.first = skip_classes(p, b.first, end, tally)
     while b.first < end:
         b.rows = min(BATCH, end - b.first)
         count_rows(p, &b, tally)
