@@ -18,8 +18,8 @@ from .problem cimport (
 )
 from .row cimport anchor_at, choose_anchor, row_max
 from .vector cimport (
-    add_classes, finish, judge_sums, kOutOfRange, lanes_of, load_first, maximum, number, prefetch_run,
-    put_labels, real, set_lane, store_doubles, vec, wide_lanes, writer,
+    add_classes, finish, judge_sums, kFaded, kOutOfRange, lanes_of, load_first, maximum, number,
+    prefetch_run, put_labels, real, set_lane, store_doubles, vec, wide_lanes, writer,
 )
 
 cdef enum:
@@ -50,10 +50,13 @@ cdef inline bint judge_batch(const Problem* p, const Columns* t, Py_ssize_t k, r
     cdef Py_ssize_t v, width = lanes_of(<vec[real]*> NULL), at = k * vectors_of_batch(like)
     cdef const wide_lanes[real]* sums = (<const wide_lanes[real]*> known(p, t, SUMS, like)) + at
     cdef const vec[real]* own = known(p, t, OWN, like) + at
+    cdef int judgement
     for v in range((b.rows + width - 1) // width):
         sums[v].store(b.rest + v * width)
         store_doubles(b.own + v * width, own[v])
-    return not judge_sums(b.rest, b.own, b.weight, BATCH) & kOutOfRange
+    judgement = judge_sums(b.rest, b.own, b.weight, BATCH)
+    b.vivid = not judgement & kFaded
+    return not judgement & kOutOfRange
 
 
 cdef inline void find_tops(
@@ -159,7 +162,8 @@ cdef inline void end_columns(const Problem* p, const Columns* t, Tally* tally, r
         sum_column_products(p, t, like)
     for k in range(t.batches):
         if not is_plain(p) or not end_plain_batch(p, t.batch + k, tally):
-            find_own_logits(p, t, k, like)
+            if not t.batch[k].vivid:
+                find_own_logits(p, t, k, like)
             end_batch(p, t.batch + k, tally, like)
 
 

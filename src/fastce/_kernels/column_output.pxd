@@ -13,7 +13,6 @@ from .column_tile cimport (
 )
 from .ends cimport find_coefficients
 from .problem cimport BATCH, GRADIENT, LOG_SOFTMAX, WIDTH, Batch, Problem, is_smoothed
-from .tile_output cimport unscale_factors
 from .vector cimport (
     F64, numbers, plain_coefficients, product_sum, real, row_lanes, run_writer, split_doubles, vec,
     write_curvature, write_difference, write_gradient,
@@ -74,7 +73,6 @@ cdef inline bint know_batch(const Problem* p, const Columns* t, Py_ssize_t k, re
     if p.output == LOG_SOFTMAX:
         put_known(p, t, FACTOR, k, b.factor, like)
         return False
-    unscale_factors(b)
     put_precisely(p, t, FACTOR, k, b.factor, b.factor_rest, like)
     for i in range(BATCH):
         live[i] = b.weight[i] != 0

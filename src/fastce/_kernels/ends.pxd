@@ -10,36 +10,35 @@ from libc.math cimport INFINITY, NAN
 from .problem cimport (
     GRADIENT, LOG_SOFTMAX, LOGSUMEXP, WIDTH, Batch, Problem, Tally, add_exactly, is_smoothed,
 )
+from .targets cimport beta_varies
 from .vector cimport (
-    doubles, exp, has_nan, index_of, lane_sum, log, log1p, log_corrected, log_of_product, multiply_subtract,
-    put_doubles, real, set_lane, store_narrow_first, vec, where_below, where_zero,
+    doubles, exp, has_nan, index_of, kExpScale, kFadedBelow, lane_sum, log1p, log_for, log_of_product,
+    multiply_subtract, put_doubles, real, set_lane, store_narrow_first, vec, where_below, where_zero,
 )
-
-cdef inline vec[double] logsumexp(Batch* b, Py_ssize_t i) noexcept nogil:
-    return doubles(b.anchor + i) + log(doubles(b.rest + i) + doubles(b.own + i))
 
 
 cdef inline void find_factors(const Problem* p, Batch* b, Py_ssize_t i) noexcept nogil:
     """The gradient's coefficients of the rows from i on, as many as a vector holds."""
     cdef vec[double] rest = doubles(b.rest + i), own = doubles(b.own + i), kappa = doubles(b.kappa + i)
     cdef vec[double] beyond = doubles(b.beta_sum + i), unit = vec[double](p.unit)
+    cdef vec[double] weight = doubles(b.weight + i)
     cdef vec[double] total = rest + own, inverse = vec[double](1.0) / total
-    cdef vec[double] alpha, factor, lacking
+    cdef vec[double] alpha, factor, lacking, unscale = vec[double](1 / kExpScale)
     if b.uniform < i + WIDTH:
-        unit = doubles(b.weight + i) / vec[double](p.divisor)
+        unit = weight / vec[double](p.divisor)
     if p.z_loss != 0:
-        beyond = beyond + vec[double](2 * p.z_loss) * logsumexp(b, i)
+        beyond = beyond + vec[double](2 * p.z_loss) * doubles(b.lse + i)
     alpha = (kappa + beyond) * unit
-    if p.z_loss == 0 and (p.targets != NULL or p.class_weight != NULL):
+    if p.z_loss == 0 and beta_varies(p):
         # no target, hence no gradient and no loss, whatever the row holds
-        put_doubles(b.weight + i, where_zero(kappa + beyond, vec[double](0.0), doubles(b.weight + i)))
+        put_doubles(b.weight + i, where_zero(kappa + beyond, vec[double](0.0), weight))
         b.skipped = max(b.skipped, <Py_ssize_t> 1)  # perhaps: whoever writes looks at the weights
     factor = alpha * inverse
     put_doubles(b.unit + i, unit)
-    put_doubles(b.factor + i, factor)
+    put_doubles(b.factor + i, factor * unscale)
     if p.exact:
         lacking = multiply_subtract(kappa + beyond, unit, alpha) - multiply_subtract(factor, total, alpha)
-        put_doubles(b.factor_rest + i, lacking * inverse)
+        put_doubles(b.factor_rest + i, lacking * inverse * unscale)
     put_doubles(b.at_label + i, (beyond * own - kappa * rest) * (unit * inverse))
     if p.hess != NULL:
         find_curvature(p, b, i, alpha, unit)
@@ -52,34 +51,41 @@ cdef inline void find_curvature(
     cdef vec[double] inverse = vec[double](1.0) / (doubles(b.rest + i) + doubles(b.own + i))
     cdef vec[double] bend = vec[double](2 * p.z_loss) * unit
     cdef vec[double] label = doubles(b.own + i) * inverse, others = doubles(b.rest + i) * inverse
-    put_doubles(b.inverse + i, inverse)
+    put_doubles(b.inverse + i, inverse / vec[double](kExpScale))
     put_doubles(b.curvature + i, alpha)
     put_doubles(b.bend + i, bend)
     put_doubles(b.hess_at_label + i, label * (alpha * others + bend * label))
 
 
-cdef inline void find_losses(const Problem* p, Batch* b, Py_ssize_t i) noexcept nogil:
-    """The losses of the rows from i on, times their weights."""
-    cdef vec[double] rest = doubles(b.rest + i), own = doubles(b.own + i), weight = doubles(b.weight + i)
-    cdef vec[double] faded = vec[double](1e-30), zero = vec[double](0.0), one = vec[double](1.0)
-    cdef vec[double] ratio = rest / own, kappa = doubles(b.kappa + i), beta_sum = doubles(b.beta_sum + i)
-    cdef vec[double] u = ratio + one, lost = ratio - (u - one)
-    cdef vec[double] loss, lse, above
+cdef inline vec[double] minus_log_share(const Batch* b, Py_ssize_t i, real* like) noexcept nogil:
+    """lse - x_y of the rows from i on."""
+    cdef vec[double] rest = doubles(b.rest + i), own = doubles(b.own + i)
+    cdef vec[double] faded = vec[double](kFadedBelow), zero = vec[double](0.0), one = vec[double](1.0)
+    cdef vec[double] ratio = rest / own, u = ratio + one, lost = ratio - (u - one)
     # What rounding took from u: divided by u; or, for the digits of a float, where u is about 1.
-    lost = lost / u if p.exact else where_below(ratio, one, lost, zero)
+    lost = lost / u if real is double else where_below(ratio, one, lost, zero)
+    if b.vivid:
+        return log_for(like, u, lost)
     # A label so unlikely that its exponential may have faded: log(rest) - (x_y - anchor) instead.
-    loss = log_corrected(
-        where_below(own, faded, rest + own, u),
-        where_below(own, faded, zero, lost),
+    return log_for(
+        like, where_below(own, faded, rest + own, u), where_below(own, faded, zero, lost)
     ) - where_below(own, faded, doubles(b.own_logit + i), zero)
-    loss = where_zero(kappa, zero, kappa * loss)
-    if is_smoothed(p) or p.z_loss != 0:
-        above = log((rest + own) * exp(doubles(b.anchor + i) - doubles(b.top + i)))  # lse - top
+
+
+cdef inline void find_losses(const Problem* p, Batch* b, Py_ssize_t i, real* like) noexcept nogil:
+    """The losses of the rows from i on, times their weights."""
+    cdef vec[double] total = doubles(b.rest + i) + doubles(b.own + i), weight = doubles(b.weight + i)
+    cdef vec[double] kappa = doubles(b.kappa + i), beta_sum = doubles(b.beta_sum + i)
+    cdef vec[double] zero = vec[double](0.0), loss, lse, above
+    loss = where_zero(kappa, zero, kappa * minus_log_share(b, i, like))
+    if is_smoothed(p):
+        above = log_for(like, total * exp(doubles(b.anchor + i) - doubles(b.top + i)), zero)  # lse - top
         loss = loss + where_zero(beta_sum, zero, beta_sum * above - doubles(b.dot + i))
-        if p.z_loss != 0:
-            lse = logsumexp(b, i)
-            # lse - lse is 0, or NaN where a row is all -inf: its loss is NaN, not the square's inf.
-            loss = loss + vec[double](p.z_loss) * (lse * lse + (lse - lse))
+    if p.z_loss != 0:
+        lse = doubles(b.anchor + i) + log_for(like, total, zero)
+        put_doubles(b.lse + i, lse)
+        # lse - lse is 0, or NaN where a row is all -inf: its loss is NaN, not the square's inf.
+        loss = loss + vec[double](p.z_loss) * (lse * lse + (lse - lse))
     put_doubles(b.loss + i, where_zero(weight, zero, loss * weight))
 
 
@@ -134,7 +140,7 @@ cdef inline void end_batch(const Problem* p, Batch* b, Tally* tally, real* like)
     if p.output != GRADIENT:
         return
     for i from 0 <= i < b.rows by WIDTH:
-        find_losses(p, b, i)
+        find_losses(p, b, i, like)
         total = total + doubles(b.loss + i)
         if p.losses != NULL:
             store_narrow_first(<vec[real]*> p.losses, b.first + i, doubles(b.loss + i), b.rows - i)

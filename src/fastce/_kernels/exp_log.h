@@ -5,6 +5,7 @@
 //   exp            double    1.2 ulp            likewise
 //   log            float     0.9 ulp            normal numbers; 0 -> -inf, inf -> inf, NaN -> NaN
 //   log            double    1.0 ulp            likewise
+//   brief_log      double    1e-9 relative      likewise
 //   log1p          both      1.0 / 1.2 ulp      x >= 0
 //
 // Far above the range exp returns a number beyond `kLargestSum` or NaN, never a small one: whoever
@@ -202,15 +203,34 @@ template <class T> FASTCE_INLINE vec<T> log_double(vec<T> u, vec<T> c) {
     return e * 0.693147180559663 - ((half - small) - f);
 }
 
+// Without a division, and precise enough for what becomes a float: the polynomial is log_float's, fitted anew.
+FASTCE_INLINE vec<double> brief_log(vec<double> u, vec<double> c) {
+    using raw = vec<double>::raw;
+    vec<double>::bits biased =
+        (bits<double>(u.v) + (0x3ff0000000000000u - 0x3fe6a09e667f3bcdu)) >> 52;
+    raw e = from_bits<double>(biased | 0x4330000000000000u) - (4503599627370496.0 + 1023.0);
+    raw f = from_bits<double>(bits<double>(u.v) - ((biased - 1023u) << 52)) - 1.0;
+    raw q = f * f, r = q * q;
+    raw low = (0.2500000960467467 * f - 0.333333126024978) + (0.1666799562229932 * f - 0.2000211874995024) * q;
+    raw high = (0.1240559201505302 * f - 0.1421955055758328) +
+               (0.1167563878814208 * f - 0.1188817756875867) * q - 0.0674659190955025 * r;
+    raw p = (low + high * r) * f + 0.5;
+    return e * 0.693147180559945309 + (f + (c.v - p * q));
+}
+
+template <class T> FASTCE_INLINE vec<T> with_limits(vec<T> u, vec<T> log) {
+    constexpr lane_t<T> infinity = std::numeric_limits<lane_t<T>>::infinity();
+    const auto y = u.v < infinity ? log.v : u.v;  // inf and NaN are their own logarithms
+    return u.v == 0 ? -infinity - typename vec<T>::raw{} : y;
+}
 template <class T> FASTCE_INLINE vec<T> log_corrected(vec<T> u, vec<T> c) {
-    using raw = typename vec<T>::raw;
-    using lane = lane_t<T>;
-    raw infinity = raw{} + std::numeric_limits<lane>::infinity();
-    raw y;
-    if constexpr (sizeof(lane) == 4) y = log_float(u, c).v;
-    else y = log_double(u, c).v;
-    y = u.v < infinity ? y : u.v;  // inf and NaN are their own logarithms
-    return u.v == 0 ? -infinity : y;
+    if constexpr (sizeof(lane_t<T>) == 4) return with_limits(u, log_float(u, c));
+    else return with_limits(u, log_double(u, c));
+}
+// The same in double, to the digits that T's lanes have.
+template <class T> FASTCE_INLINE vec<double> log_for(const T*, vec<double> u, vec<double> c) {
+    if constexpr (sizeof(lane_t<T>) == 4) return with_limits(u, brief_log(u, c));
+    else return log_corrected(u, c);
 }
 
 template <class T> FASTCE_INLINE vec<T> log(vec<T> x) { return log_corrected(x, vec<T>(0.0)); }

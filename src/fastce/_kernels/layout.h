@@ -155,6 +155,14 @@ inline void doubles_at(const layout* a, ptrdiff_t first, ptrdiff_t n, double* ou
     });
 }
 
+// The same, where they lie if that is one double after another, else in `room`.
+inline const double* find_doubles(const layout* a, ptrdiff_t first, ptrdiff_t n, double* room) {
+    if (a->kind == F64 && !a->swapped && a->axes == 1 && a->stride[0] == sizeof(double))
+        return reinterpret_cast<const double*>(a->data) + first;
+    doubles_at(a, first, n, room);
+    return room;
+}
+
 // Whether a number can be a weight: finite and not negative. In half precision bits tell; -0 is 0.
 FASTCE_INLINE bool is_weight(float16 x) { return x.bits < 0x7c00 || x.bits == 0x8000; }
 FASTCE_INLINE bool is_weight(bfloat16 x) { return x.bits < 0x7f80 || x.bits == 0x8000; }

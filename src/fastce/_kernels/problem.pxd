@@ -14,7 +14,7 @@ The kernels fill a Batch with each row's sums; ends.pxd turns these into losses 
 from libc.stdint cimport int64_t
 
 from .vector cimport (
-    all_classes, are_weights, doubles, doubles_at, integers_at, layout, vec, wide_sum,
+    all_classes, are_weights, find_doubles, integers_at, layout, vec, weigh, weighed,
 )
 
 cdef enum:
@@ -69,6 +69,7 @@ cdef struct Tally:
 cdef struct Batch:
     Py_ssize_t first, rows, skipped
     Py_ssize_t uniform  # the first rows whose weight is 1 and whose kappa is keep, from a batch before
+    bint vivid  # no label's exponential has faded: nobody looks at own_logit
     bint scattered  # the batch before had rows too far apart for one anchor
     Py_ssize_t places  # those beyond are known to count for nothing
     int64_t[BATCH] label  # -1 with probability labels
@@ -81,14 +82,16 @@ cdef struct Batch:
     double[BATCH] rest  # sum of exp(x_c - anchor) over the classes but the label
     double[BATCH] own  # exp(x_y - anchor)
     double[BATCH] own_logit  # x_y - anchor
-    double[BATCH] factor  # grad_c = (factor + factor_rest) exp(x_c - anchor) - unit beta_c …
+    # From e_c = kExpScale exp(x_c - anchor), as exponentials are kept:
+    double[BATCH] factor  # grad_c = (factor + factor_rest) e_c - unit beta_c …
     double[BATCH] factor_rest  # what rounding took from the factor
     double[BATCH] unit  # weight / divisor
     double[BATCH] at_label  # … and at the label
-    # hess_cc = p (curvature (1 - p) + bend p) with p = inverse exp(x_c - anchor) …
+    # hess_cc = p (curvature (1 - p) + bend p) with p = inverse e_c …
     double[BATCH] inverse, curvature, bend
     double[BATCH] hess_at_label  # … and at the label
     double[BATCH] loss
+    double[BATCH] lse  # where z_loss is not 0, once the losses are found
 
 
 cdef inline bint needs_top(const Problem* p) noexcept nogil:
@@ -159,34 +162,25 @@ cdef inline void check_labels(const Problem* p, Batch* b, Tally* tally) noexcept
 
 cdef inline void weigh_rows(const Problem* p, Batch* b, Tally* tally) noexcept nogil:
     """Puts class weights and sample weights to the rows that have a class."""
-    cdef double[BATCH] total
-    cdef double[BATCH] sample_weights
-    cdef wide_sum[double] sum
-    cdef double class_weight = 1, sample_weight = 1, rounding
-    cdef bint by_class = p.class_weight != NULL and p.targets == NULL
-    cdef bint drops = by_class and p.share == 0 and p.z_loss == 0  # all of the row's terms may be 0
-    cdef Py_ssize_t i, nonzero = 0, skipped = 0
+    cdef double[BATCH] class_weights, sample_weights
+    cdef const double* by_class = NULL
+    cdef const double* by_sample = NULL
+    cdef bint drops = p.share == 0 and p.z_loss == 0  # all terms of a row may be 0
+    cdef double rounding
+    cdef weighed all
+    cdef Py_ssize_t i
     b.uniform = 0
+    if p.class_weight != NULL and p.targets == NULL:
+        for i in range(b.rows):
+            class_weights[i] = p.class_weight[b.label[i]]
+        by_class = class_weights
     if p.sample_weight != NULL:
-        doubles_at(p.sample_weight, b.first, b.rows, sample_weights)
-    for i in range(b.rows):
-        if by_class:
-            class_weight = p.class_weight[b.label[i]]
-        if p.sample_weight != NULL:
-            sample_weight = sample_weights[i]
-        total[i] = b.weight[i] * sample_weight * class_weight
-        nonzero += total[i] != 0
-        b.weight[i] = 0 if drops and class_weight == 0 else b.weight[i] * sample_weight
-        b.kappa[i] *= class_weight
-        skipped += b.weight[i] == 0
-    for i in range(b.rows, (b.rows + WIDTH - 1) // WIDTH * WIDTH):
-        total[i] = 0
-    for i from 0 <= i < b.rows by WIDTH:
-        sum.add(doubles(&total[i]))
-    add_exactly(&tally.weight, &tally.weight_lost, sum.split(&rounding))
+        by_sample = find_doubles(p.sample_weight, b.first, b.rows, sample_weights)
+    all = weigh(by_class, by_sample, drops, b.rows, b.weight, b.kappa)
+    add_exactly(&tally.weight, &tally.weight_lost, all.sum.split(&rounding))
     tally.weight_lost += rounding
-    tally.nonzero += nonzero
-    b.skipped = skipped
+    tally.nonzero += all.nonzero
+    b.skipped = all.skipped
 
 
 cdef inline void check_targets(const Problem* p, Batch* b, Tally* tally) noexcept nogil:

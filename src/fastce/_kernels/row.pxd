@@ -20,9 +20,9 @@ from .problem cimport (
 from .row_output cimport BLOCK_VECTORS, Pending, await_gradient, begin_row, write_block, write_row
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
-    finish, judge_sums, kExpScale, kLargestSum, kLeastRest, kOutOfRange, kSmallestSum, lane_max,
-    lanes_of, load_first, maximum, number, put, real, scaled_exp, sweep_pairs, take_labels_out, vec, wide_sum,
-    writer,
+    finish, judge_sums, kClearWinner, kExpScale, kLargestSum, kLeastRest, kOutOfRange, kSmallestSum,
+    lane_max, lanes_of, load_first, maximum, number, put, real, scaled_exp, sweep_pairs, take_labels_out, vec,
+    wide_sum, writer,
 )
 
 cdef enum:
@@ -230,7 +230,7 @@ cdef inline void sum_rows(
     take_labels_out(exps, s.logit, s.partner, b.anchor, s.rounding, b.rest, b.own, b.rows)
     judgement = judge_sums(b.rest, b.own, b.weight, b.rows)
     b.scattered = judgement & kOutOfRange
-    if judgement:
+    if judgement & (kOutOfRange | kClearWinner):
         mend_rows(p, b, scratch, kept, w, like)
 
 

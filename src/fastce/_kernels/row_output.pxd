@@ -10,7 +10,7 @@ from libc.math cimport INFINITY
 from .problem cimport LOG_SOFTMAX, Batch, Problem
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
-    advance, kExpScale, lane, lanes_of, line_gap, load_first, load_lanes, lost, product_sum, put, put_lane,
+    advance, lane, lanes_of, line_gap, load_first, load_lanes, lost, product_sum, put, put_lane,
     real, room, scaled_exp, seek, skip, store, store_first, stream, vec, writer,
 )
 
@@ -50,12 +50,9 @@ cdef inline void await_gradient(
     row.top = b.top[i]
     row.factor = b.factor[i]
     row.factor_rest = b.factor_rest[i]
-    if p.output != LOG_SOFTMAX:  # exponentials are kept times kExpScale
-        row.factor /= kExpScale
-        row.factor_rest /= kExpScale
     row.at_label = b.at_label[i]
     row.unit = b.unit[i]
-    row.inverse = b.inverse[i] / kExpScale
+    row.inverse = b.inverse[i]
     row.curvature = b.curvature[i]
     row.bend = b.bend[i]
     row.hess_at_label = b.hess_at_label[i]

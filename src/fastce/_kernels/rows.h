@@ -16,10 +16,42 @@ inline bool all_classes(const int64_t* labels, ptrdiff_t n, int64_t classes, int
     return other == 0;
 }
 
-FASTCE_INLINE bool any(raw_of<double>::mask m) {
-    int64_t all = 0;
-    for (int k = 0; k < vec<double>::lanes; ++k) all |= m[k];
-    return all != 0;
+// How often a condition held, given the sum of what comparisons gave, -1 for yes; whether ever.
+FASTCE_INLINE ptrdiff_t count(raw_of<double>::mask m) {
+    ptrdiff_t sum = 0;
+    for (int k = 0; k < vec<double>::lanes; ++k) sum += m[k];
+    return -sum;
+}
+FASTCE_INLINE bool any(raw_of<double>::mask m) { return count(m) != 0; }
+
+// What the weights of n rows add up to, how many rows are weighted and how many are not.
+struct weighed {
+    wide_sum<double> sum;
+    ptrdiff_t nonzero, skipped;
+};
+
+// Multiplies the rows' weights by those of samples, and kappa by those of classes, each NULL or one per row.
+// Where it `drops`, a class of weight 0 has no term at all.
+inline weighed weigh(const double* by_class, const double* by_sample, bool drops, ptrdiff_t n, double* weight,
+                     double* kappa) {
+    using mask = raw_of<double>::mask;
+    weighed all;
+    mask nonzero{}, live{};
+    const vec<double> zero(0.0), one(1.0);
+    for (ptrdiff_t i = 0; i < n; i += vec<double>::lanes) {
+        const vec<double> sample = by_sample ? load(by_sample + i, n - i, 0.0) : one;
+        const vec<double> of_class = by_class ? load(by_class + i, n - i, 0.0) : one;
+        const vec<double> own = load(weight + i, n - i, 0.0) * sample, total = own * of_class;
+        const vec<double> kept = drops ? where_zero(of_class, zero, own) : own;
+        store(weight + i, kept, n - i);
+        store(kappa + i, load(kappa + i) * of_class, n - i);
+        all.sum.add(total);
+        nonzero += total.v != 0;
+        live += kept.v != 0;
+    }
+    all.nonzero = count(nonzero);
+    all.skipped = n - count(live);
+    return all;
 }
 
 // As many doubles as a vector has lanes, rounded to lanes.
@@ -49,23 +81,28 @@ inline void take_labels_out(const vec<T>*, const double* logit, const double* pa
     }
 }
 
-enum judgement { kFine = 0, kOutOfRange = 1, kClearWinner = 2 };
+enum judgement { kFine = 0, kOutOfRange = 1, kClearWinner = 2, kFaded = 4 };
+
+// A label's exponential below this may have faded: it has lost digits, or all.
+constexpr double kFadedBelow = 1e-30;
 
 // Judges the parts of sums of exponentials, the label's own term and the rest, and takes kExpScale out of
 // them. A sum that is out of range was taken from the wrong anchor; beside a clear winner's term the rest has
 // no digits left. Rows of weight 0 get harmless numbers.
 inline int judge_sums(double* rest, double* own, const double* weight, ptrdiff_t n) {
-    raw_of<double>::mask outside{}, clear{};
     const vec<double> unscale(1 / kExpScale), zero(0.0), one(1.0);
+    raw_of<double>::mask within = one.v == one.v, unclear = within, vivid = within;
     for (ptrdiff_t i = 0; i < n; i += vec<double>::lanes) {
         const vec<double> r = load(rest + i) * unscale, o = load(own + i) * unscale, total = r + o;
         const auto skipped = load(weight + i).v == 0;
-        outside |= ~((total.v > kSmallestSum) & (total.v < kLargestSum)) & ~skipped;
-        clear |= (r.v < (o * vec<double>(kLeastRest)).v) & ~skipped;
+        within &= skipped | ((total.v > kSmallestSum) & (total.v < kLargestSum));
+        unclear &= skipped | ~(r.v < (o * vec<double>(kLeastRest)).v);
+        vivid &= skipped | ~(o.v < kFadedBelow);
         store(rest + i, select<double>(skipped, zero, r));
         store(own + i, select<double>(skipped, one, o));
     }
-    return (any(outside) ? kOutOfRange : 0) | (any(clear) ? kClearWinner : 0);
+    if (!any(~(within & unclear & vivid))) return kFine;
+    return (any(~within) ? kOutOfRange : 0) | (any(~unclear) ? kClearWinner : 0) | (any(~vivid) ? kFaded : 0);
 }
 
 // The sum of log(1 + rest / own) over at most 64 rows, as one logarithm of a product; negative where that is

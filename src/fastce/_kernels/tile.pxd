@@ -19,9 +19,9 @@ from .row cimport anchor_at, choose_anchor, row_max
 from .targets cimport beta_of_classes, beta_varies
 from .tile_output cimport Tile, write_outputs
 from .vector cimport (
-    F64, doubles, finish, judge_sums, kClearWinner, kExpScale, kLeastRest, kOutOfRange, lane, lanes_of,
-    load, load_first, number, numbers, part_pairs, prefetch_ahead, put_doubles, real, row_sums, row_tops,
-    scaled_exp, set_lane, spread, store_lanes, store_products, vec, writer,
+    F64, doubles, finish, judge_sums, kClearWinner, kExpScale, kFaded, kLeastRest, kOutOfRange, lane,
+    lanes_of, load, load_first, number, numbers, part_pairs, prefetch_ahead, put_doubles, real, row_sums,
+    row_tops, scaled_exp, set_lane, spread, store_lanes, store_products, vec, writer,
 )
 
 cdef enum:
@@ -119,6 +119,7 @@ cdef inline bint sum_tile(
         total = row_sums(exps, i * classes, classes)
         put_doubles(b.rest + i, total if real is double else total - doubles(b.own + i))
     judgement = judge_sums(b.rest, b.own, b.weight, tile_rows)
+    b.vivid = not judgement & kFaded
     if judgement & kClearWinner:
         for i in range(b.rows):
             if b.label[i] >= 0 and b.rest[i] < b.own[i] * kLeastRest:
@@ -147,13 +148,16 @@ cdef inline bint sum_as_it_lies(
 ) noexcept nogil:
     """Sums the tile with the anchor 0 for all rows; False if that does not suit one of them."""
     cdef Py_ssize_t i, classes = p.classes, n = b.rows * classes
+    cdef int judgement
     if choose_anchor(row_max(x, min(n, lanes_of(exps)))) != 0:
         return False
     for i in range(b.rows):
         b.anchor[i] = 0
     if is_paired(p):
         part_pairs(x, b.label, b.rows, b.rest, b.own)
-        return not judge_sums(b.rest, b.own, b.weight, tile_rows) & kOutOfRange
+        judgement = judge_sums(b.rest, b.own, b.weight, tile_rows)
+        b.vivid = not judgement & kFaded
+        return not judgement & kOutOfRange
     take_exps(x, n, exps, tile_rows * classes)
     return sum_tile(classes, tile_rows, b, exps)
 
@@ -241,7 +245,8 @@ cdef inline void tiles_of_block(
         if is_smoothed(p):
             sum_tile_products(p, filled, &b, logits, <vec[real]*> tile.beta)
         if not is_plain(p) or not end_plain_batch(p, &b, tally):
-            find_own_logits(x, p.classes, &b)
+            if not b.vivid:
+                find_own_logits(x, p.classes, &b)
             end_batch(p, &b, tally, like)
         if p.grad != NULL:
             write_outputs(p, &b, &tile, x, w)

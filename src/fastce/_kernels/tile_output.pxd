@@ -28,15 +28,6 @@ cdef struct Tile:
     char* logits
 
 
-cdef inline void unscale_factors(Batch* b) noexcept nogil:
-    """Makes the factors those of exponentials that are kept times kExpScale."""
-    cdef Py_ssize_t i
-    for i in range(b.rows):
-        b.inverse[i] /= kExpScale
-        b.factor[i] /= kExpScale
-        b.factor_rest[i] /= kExpScale
-
-
 cdef inline void clear_skipped(Batch* b, Py_ssize_t classes, real* out) noexcept nogil:
     """Zeros for the rows that count for nothing."""
     cdef Py_ssize_t i
@@ -120,12 +111,12 @@ cdef inline void find_hess(
 cdef inline void find_pairs(Batch* b, real* out) noexcept nogil:
     """The gradient of rows of two classes: the factor times the other's exponential, which is the rest."""
     cdef double[BATCH] other
-    cdef vec[double] none = vec[double](0.0)
+    cdef vec[double] e, none = vec[double](0.0)
     cdef Py_ssize_t i
     for i from 0 <= i < b.rows by WIDTH:
+        e = doubles(b.rest + i) * vec[double](kExpScale)
         put_doubles(
-            &other[i],
-            product_sum(doubles(b.rest + i), doubles(b.factor + i), doubles(b.factor_rest + i), none),
+            &other[i], product_sum(e, doubles(b.factor + i), doubles(b.factor_rest + i), none)
         )
     put_pairs(b.label, b.at_label, other, b.rows, out)
 
@@ -170,8 +161,6 @@ cdef inline void write_outputs(
     cdef Py_ssize_t i
     for i from 0 <= i < b.rows by WIDTH:
         find_coefficients(p, b, i)
-    if p.output != LOG_SOFTMAX and not is_paired(p):
-        unscale_factors(b)
     if p.hess != NULL:
         write_tile(p, b, tile, x, p.hess, &w[1], True)
     write_tile(p, b, tile, x, p.grad, w, False)

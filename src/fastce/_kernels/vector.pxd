@@ -51,6 +51,7 @@ cdef extern from "<exp_log.h>" namespace "fastce" nogil:
     vec[T] log[T](vec[T])
     vec[T] log1p[T](vec[T])
     vec[T] log_corrected[T](vec[T], vec[T])
+    vec[double] log_for[T](const T*, vec[double], vec[double])
     vec[T] where_zero[T](vec[T], vec[T], vec[T])
     vec[T] where_negative[T](vec[T], vec[T], vec[T])
     vec[T] where_below[T](vec[T], vec[T], vec[T], vec[T])
@@ -151,8 +152,16 @@ cdef extern from "<columns.h>" namespace "fastce" nogil:
     void write_difference[T](T*, Py_ssize_t, const run_writer&, int64_t c, const T* x, const row_lanes[T]&)
 
 cdef extern from "<rows.h>" namespace "fastce" nogil:
-    int kOutOfRange, kClearWinner
+    int kOutOfRange, kClearWinner, kFaded
+    const double kFadedBelow
     bint all_classes(const int64_t*, Py_ssize_t, int64_t, int64_t)
+    cdef struct weighed:
+        wide_sum[double] sum
+        Py_ssize_t nonzero, skipped
+    weighed weigh(
+        const double* by_class, const double* by_sample, bint drops, Py_ssize_t n, double* weight,
+        double* kappa,
+    )
     void take_labels_out[T](
         const vec[T]*, const double* logit, const double* partner, const double* anchor,
         const double* rounding, double* rest, double* own, Py_ssize_t,
@@ -226,6 +235,7 @@ cdef extern from "<layout.h>" namespace "fastce" nogil:
     void integers_at(const layout*, Py_ssize_t first, Py_ssize_t n, int64_t* out)
     const int64_t* find_integers(const layout*, Py_ssize_t first, Py_ssize_t n, int64_t* room)
     void doubles_at(const layout*, Py_ssize_t first, Py_ssize_t n, double* out)
+    const double* find_doubles(const layout*, Py_ssize_t first, Py_ssize_t n, double* room)
     bint are_weights(const char*, int kind, Py_ssize_t n)
     bint weights_at(const layout*, Py_ssize_t first, Py_ssize_t n)
 
