@@ -238,3 +238,22 @@ def test_a_row_of_nothing_is_nan_also_without_a_target(isa) -> None:
         loss = softmax_cross_entropy(logits, np.zeros_like(logits), z_loss=0.1, reduction="none")
         assert np.isnan(loss[0])
         np.testing.assert_allclose(loss[1], 0.1 * np.log(n_classes) ** 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES, ids=str)
+@pytest.mark.parametrize("n_classes", [2, 5, 40, 200])
+def test_equal_weights_however_small_are_no_weights(n_classes, dtype, isa) -> None:
+    """A mean's divisor may be so small that its inverse is inf; the quotient of the two is not."""
+    logits, labels = (
+        cases.random_logits((65, n_classes), dtype),
+        cases.random_labels((65,), n_classes),
+    )
+    options = {"label_smoothing": 0.1, "return_grad": True}
+    for axis, x in ((-1, logits), (0, np.ascontiguousarray(logits.T))):
+        true = softmax_cross_entropy(x, labels, axis=axis, **options)
+        small = softmax_cross_entropy(
+            x, labels, axis=axis, sample_weight=np.full(65, 2.0**-1040), **options
+        )
+        np.testing.assert_allclose(small[1], true[1], rtol=8 * np.finfo(dtype).eps)
+        # The loss is a sum of subnormal numbers, which have that many digits.
+        np.testing.assert_allclose(small[0], true[0], rtol=65 * 2.0**-34)
