@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench import guard, measure, opponents, roofline, shapes, sweep, table
+from bench import guard, measure, opponents, shapes, sweep, table
 from bench.measure import Clock, Result
 from bench.shapes import Cell
 
