@@ -135,6 +135,8 @@ def reference(name: str, drawn: Drawn, first: str, **changed: Any) -> tuple[Any,
     options = exact(drawn, "grad_out", "return_grad", "return_hess", "num_threads") | changed
     x, y = options.pop(first), options.pop("labels")
     if name == "softmax_cross_entropy":
+        if y.dtype.kind == "f" and x.dtype.itemsize < 8:
+            y = np.where(abs(y) <= 2.0**-150, 0, y)  # what rounds to 0 as a float32
         x = without_rows_of_no_target(x, y, **options)
     x = x.astype(np.float32) if x.dtype.itemsize == 2 else x
     with np.errstate(all="ignore"):

@@ -110,7 +110,8 @@ def weights_calls(draw: Any) -> Drawn:
     a["counts"] = a["counts"] or draw(held(counts, draw(SEEDS)))
     a["method"] = option(draw, METHODS, ("sqrt", None, 3, np.array(["log", "log"])))
     a["normalize"] = option(draw, (False, True, np.True_), ("no", None, 1))
-    if kind == "too far apart" and a["method"].value == "effective":
+    method = a["method"].value
+    if kind == "too far apart" and isinstance(method, str) and method == "effective":
         a["method"] = Given("inverse")  # frequencies are no counts, as its description says
     a["beta"] = option(draw, (0.999, 0.0, 0.5, 0), (1.0, -0.1, np.nan, "0.5", None, [0.5]))
     zero = one_of(draw, None, 0.0, 2, np.float32(0.5))

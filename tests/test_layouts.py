@@ -9,6 +9,7 @@ import pytest
 from holders import OnlyArray, OnlyDLPack
 from ulp import BUDGETS
 
+import fastce
 from fastce import softmax_cross_entropy
 
 F32, F64 = cases.DTYPES
@@ -192,3 +193,18 @@ def test_a_loss_alone_takes_less_than_an_eighth_of_the_logits(shape, isa) -> Non
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < laid.size * laid.itemsize / 8, f"{name}: {peak} bytes"
+
+
+def test_a_number_alone_that_is_not_aligned() -> None:
+    """It is copied like a block, and so are its weight's axes, of which it has none."""
+    memory = np.zeros(7, np.uint8)
+    label = memory[3:].view(F32).reshape(())
+    label[...] = 0.25
+    assert not label.flags.aligned
+    for function, first in (
+        (fastce.sigmoid_cross_entropy, np.array(0.5, F32)),
+        (fastce.binary_cross_entropy, np.array(0.5, F32)),
+    ):
+        for weight in (0.75, np.array(0.75)):
+            options = {"sample_weight": weight, "reduction": "sum", "return_grad": True}
+            assert function(first, label, **options) == function(first, 0.25, **options)

@@ -89,7 +89,9 @@ def _block(
         pos_weight = part(np.broadcast_to(pos_weight, e.x.shape)).ravel()
     weight = e.sample_weight
     if weight is not None:
-        array = weight.array if e.axis is not None else _moved(e, weight.array)[..., columns]
+        array = weight.array
+        if e.axis is None:  # one an element; that of a number alone has no axis
+            array = _moved(e, array.reshape(e.x.shape))[..., columns]
         weight = weight._replace(array=array[(*index, ...)])
     block = e._replace(
         x=x,

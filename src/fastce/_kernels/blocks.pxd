@@ -188,9 +188,10 @@ cdef inline void elements_block(
         elements_of_block(p, begin, end, scratch, w, count, like)
     else:
         q = p[0]
+        q.sample_weight = weights
         while begin < end:
             doubles_at(sample_weight, begin, min(WEIGHTS, end - begin), weights)
-            q.sample_weight = weights - begin
+            q.first_weighted = begin
             elements_of_block(&q, begin, min(begin + WEIGHTS, end), scratch, w, count, like)
             begin += WEIGHTS
     give_back(caller)

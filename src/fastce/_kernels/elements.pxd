@@ -30,7 +30,8 @@ cdef struct Elements:
     const char* x
     const char* labels
     int kind, label_kind, label_size
-    const double* sample_weight  # one per item, or NULL
+    const double* sample_weight  # one per item from the first weighted one on, or NULL
+    Py_ssize_t first_weighted
     const double* pos_weight  # a period of them and RUN more, or NULL
     Py_ssize_t period
     double keep, share  # 1 - label smoothing, half of it

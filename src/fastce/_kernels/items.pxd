@@ -34,7 +34,8 @@ cdef inline void run_at(
 
 
 cdef inline const double* weight_of(const Elements* p, Py_ssize_t item) noexcept nogil:
-    return p.sample_weight + item if p.sample_weight != NULL else NULL
+    """The weights of the items from this one on, or NULL."""
+    return p.sample_weight + (item - p.first_weighted) if p.sample_weight != NULL else NULL
 
 
 cdef inline void elements_as_items(
@@ -54,12 +55,13 @@ cdef inline const double* weights_of_rows(
 ) noexcept nogil:
     """The weights of rows, once for each of their elements."""
     cdef double* weights = <double*> r.weights
+    cdef const double* weight = weight_of(p, row)
     cdef Py_ssize_t i, k, width = sizeof(vec[double]) // sizeof(double)
-    if p.sample_weight == NULL:
+    if weight == NULL:
         return NULL
     for i in range(rows):
         for k from 0 <= k < summed by width:  # across the row's end, where the next one follows
-            put_doubles(weights + i * summed + k, vec[double](p.sample_weight[row + i]))
+            put_doubles(weights + i * summed + k, vec[double](weight[i]))
     return weights
 
 
