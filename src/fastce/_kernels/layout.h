@@ -137,10 +137,15 @@ inline void integers_at(const layout* a, ptrdiff_t first, ptrdiff_t n, int64_t* 
     }
 }
 
-// The same, where they lie if that is one int64 after another, else in `room`.
+// Whether numbers of this kind lie one after another, as the type that they are.
+template <class S> inline bool lies_as(const layout& a, int kind) {
+    return a.kind == kind && !a.swapped && a.axes == 1 && a.stride[0] == ptrdiff_t(sizeof(S)) &&
+           reinterpret_cast<uintptr_t>(a.data) % alignof(S) == 0;
+}
+
+// The same as integers_at, where they lie if that is one int64 after another, else in `room`.
 inline const int64_t* find_integers(const layout* a, ptrdiff_t first, ptrdiff_t n, int64_t* room) {
-    if (a->kind == I64 && !a->swapped && a->axes == 1 && a->stride[0] == sizeof(int64_t))
-        return reinterpret_cast<const int64_t*>(a->data) + first;
+    if (lies_as<int64_t>(*a, I64)) return reinterpret_cast<const int64_t*>(a->data) + first;
     integers_at(a, first, n, room);
     return room;
 }
@@ -157,8 +162,7 @@ inline void doubles_at(const layout* a, ptrdiff_t first, ptrdiff_t n, double* ou
 
 // The same, where they lie if that is one double after another, else in `room`.
 inline const double* find_doubles(const layout* a, ptrdiff_t first, ptrdiff_t n, double* room) {
-    if (a->kind == F64 && !a->swapped && a->axes == 1 && a->stride[0] == sizeof(double))
-        return reinterpret_cast<const double*>(a->data) + first;
+    if (lies_as<double>(*a, F64)) return reinterpret_cast<const double*>(a->data) + first;
     doubles_at(a, first, n, room);
     return room;
 }
