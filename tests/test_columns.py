@@ -129,3 +129,19 @@ def test_more_classes_than_are_kept(dtype, each_isa) -> None:
                 )
                 assert_within(loss, true.loss, true.loss_tolerance, dtype, isa)
                 assert_within(grad, true.gradient, true.gradient_tolerance, dtype, isa)
+
+
+@pytest.mark.parametrize("dtype", [F32, F64, F16], ids=str)
+def test_rows_that_count_for_nothing_in_one_batch_of_a_tile(dtype, isa) -> None:
+    """The other batches of that tile keep their gradient, whether they come before or after."""
+    logits, labels = problem(5, 512, dtype)
+    for ignored in (slice(0, 1), slice(70, 75), slice(448, 512), slice(63, 65)):
+        y = labels.copy()
+        y[:, ignored] = -100
+        loss, grad = softmax_cross_entropy(logits, y, axis=1, return_grad=True)
+        rows = np.ascontiguousarray(np.moveaxis(logits, 1, -1))
+        true_loss, true_grad = softmax_cross_entropy(rows, y, return_grad=True)
+        assert loss == pytest.approx(true_loss, rel=1e-7)
+        np.testing.assert_allclose(
+            grad.astype(np.float64), np.moveaxis(true_grad, -1, 1).astype(np.float64), rtol=2e-3
+        )

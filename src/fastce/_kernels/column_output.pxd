@@ -67,6 +67,8 @@ cdef inline bint know_batch(const Problem* p, const Columns* t, Py_ssize_t k, re
             b.rest, b.own, p.keep, p.unit, BATCH,
             known(p, t, FACTOR, like) + at, known(p, t, LOW, like) + at, known(p, t, AT_LABEL, like) + at,
         )
+        for i in range(vectors_of_batch(like)):  # looked at where another batch of the tile skips rows
+            known(p, t, LIVE, like)[at + i] = vec[real](1.0)
         return False
     for i from 0 <= i < b.rows by WIDTH:
         find_coefficients(p, b, i)
