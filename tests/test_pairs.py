@@ -132,3 +132,18 @@ def test_streamed_gradients_at_every_alignment(dtype, isa) -> None:
     in_place = x.copy()
     softmax_cross_entropy(in_place, labels, reduction="sum", grad_out=in_place)
     np.testing.assert_array_equal(in_place, expected)
+
+
+def test_a_row_of_weight_0_far_from_the_others(isa) -> None:
+    """Its gradient is 0 whatever it holds, also where rows are summed from anchors of their own."""
+    for value in (np.nan, np.inf, -np.inf, 3e38):
+        logits = np.zeros((31, 2), np.float32)
+        logits[3], logits[9], logits[20, 1] = 1000, value, -500
+        weight = np.ones(31, np.int32)
+        weight[9] = 0
+        for options in ({"class_weight": [1.0, 1.77]}, {"z_loss": 0.01}):
+            _, grad = softmax_cross_entropy(
+                logits, np.zeros(31, int), sample_weight=weight, return_grad=True, **options
+            )
+            assert not grad[9].any(), (value, options)
+            assert np.isfinite(grad).all(), (value, options)

@@ -126,6 +126,7 @@ cdef inline void find_output(
 ) noexcept nogil:
     if is_paired(p):
         find_pairs(b, out)
+        clear_skipped(b, p.classes, out)
     elif hess:
         find_hess(p, b, tile, out, n)
     elif p.output == LOG_SOFTMAX:
