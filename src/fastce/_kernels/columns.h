@@ -206,15 +206,13 @@ inline void write_gradient(T* out, ptrdiff_t n, const run_writer& w, int64_t c, 
     }
 }
 
-// p (b (1 - p) + c p) with p = e a: the diagonal of the Hessian.
+// curved(e, a, b, c): the diagonal of the Hessian.
 template <class T>
 inline void write_curvature(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const vec<T>* exps,
                             const row_lanes<T>& rows) {
     const vec<T>*inverse = rows.a, *curvature = rows.b, *bend = rows.c;
-    const vec<T> one(1.0);
     write_class(out, n, w, c, rows, [=](ptrdiff_t k) __attribute__((always_inline)) {
-        const vec<T> p = load_lanes(exps, k) * load_lanes(inverse, k);
-        return p * (load_lanes(curvature, k) * (one - p) + load_lanes(bend, k) * p);
+        return curved(load_lanes(exps, k), load_lanes(inverse, k), load_lanes(curvature, k), load_lanes(bend, k));
     });
 }
 

@@ -12,49 +12,48 @@ from .problem cimport (
 )
 from .targets cimport beta_varies
 from .vector cimport (
-    doubles, exp, has_nan, index_of, kExpScale, kFadedBelow, lane_sum, log1p, log_for, log_of_product,
-    multiply_subtract, put_doubles, real, set_lane, store_narrow_first, vec, where_below, where_zero,
+    coefficients_of, doubles, exp, has_nan, index_of, kExpScale, kFadedBelow, lane_sum, log1p, log_for,
+    log_of_product, multiply_subtract, put_doubles, real, row_coefficients, set_lane, store_narrow_first, vec,
+    where_below, where_zero,
 )
 
 
 cdef inline void find_factors(const Problem* p, Batch* b, Py_ssize_t i) noexcept nogil:
     """The gradient's coefficients of the rows from i on, as many as a vector holds."""
-    cdef vec[double] rest = doubles(b.rest + i), own = doubles(b.own + i), kappa = doubles(b.kappa + i)
-    cdef vec[double] beyond = doubles(b.beta_sum + i), unit = vec[double](p.unit)
-    cdef vec[double] weight = doubles(b.weight + i)
-    cdef vec[double] total = rest + own, inverse = vec[double](1.0) / total
-    cdef vec[double] alpha, factor, lacking, unscale = vec[double](1 / kExpScale)
+    cdef vec[double] kappa = doubles(b.kappa + i), beyond = doubles(b.beta_sum + i)
+    cdef vec[double] weight = doubles(b.weight + i), unit = vec[double](p.unit)
+    cdef vec[double] lacking, unscale = vec[double](1 / kExpScale)
+    cdef row_coefficients f
     if b.uniform < i + WIDTH:
         unit = weight / vec[double](p.divisor)
     if p.z_loss != 0:
         beyond = beyond + vec[double](2 * p.z_loss) * doubles(b.lse + i)
-    alpha = (kappa + beyond) * unit
     if p.z_loss == 0 and beta_varies(p):
         # no target, hence no gradient and no loss, whatever the row holds
         put_doubles(b.weight + i, where_zero(kappa + beyond, vec[double](0.0), weight))
         b.skipped = max(b.skipped, <Py_ssize_t> 1)  # perhaps: whoever writes looks at the weights
-    factor = alpha * inverse
+    f = coefficients_of(doubles(b.rest + i), doubles(b.own + i), kappa, beyond, unit)
     put_doubles(b.unit + i, unit)
-    put_doubles(b.factor + i, factor * unscale)
+    put_doubles(b.factor + i, f.factor * unscale)
     if p.exact:
-        lacking = multiply_subtract(kappa + beyond, unit, alpha) - multiply_subtract(factor, total, alpha)
-        put_doubles(b.factor_rest + i, lacking * inverse * unscale)
-    put_doubles(b.at_label + i, (beyond * own - kappa * rest) * (unit * inverse))
+        lacking = multiply_subtract(kappa + beyond, unit, f.alpha)
+        lacking = lacking - multiply_subtract(f.factor, f.total, f.alpha)
+        put_doubles(b.factor_rest + i, lacking * f.inverse * unscale)
+    put_doubles(b.at_label + i, f.at_label)
     if p.hess != NULL:
-        find_curvature(p, b, i, alpha, unit)
+        find_curvature(p, b, i, f, unit)
 
 
 cdef inline void find_curvature(
-    const Problem* p, Batch* b, Py_ssize_t i, vec[double] alpha, vec[double] unit
+    const Problem* p, Batch* b, Py_ssize_t i, row_coefficients f, vec[double] unit
 ) noexcept nogil:
     """The Hessian's coefficients: alpha p (1 - p), and 2 z_loss p^2 from the square of lse."""
-    cdef vec[double] inverse = vec[double](1.0) / (doubles(b.rest + i) + doubles(b.own + i))
     cdef vec[double] bend = vec[double](2 * p.z_loss) * unit
-    cdef vec[double] label = doubles(b.own + i) * inverse, others = doubles(b.rest + i) * inverse
-    put_doubles(b.inverse + i, inverse / vec[double](kExpScale))
-    put_doubles(b.curvature + i, alpha)
+    cdef vec[double] label = doubles(b.own + i) * f.inverse, others = doubles(b.rest + i) * f.inverse
+    put_doubles(b.inverse + i, f.inverse / vec[double](kExpScale))
+    put_doubles(b.curvature + i, f.alpha)
     put_doubles(b.bend + i, bend)
-    put_doubles(b.hess_at_label + i, label * (alpha * others + bend * label))
+    put_doubles(b.hess_at_label + i, label * (f.alpha * others + bend * label))
 
 
 cdef inline vec[double] minus_log_share(const Batch* b, Py_ssize_t i, real* like) noexcept nogil:

@@ -10,7 +10,7 @@ from libc.math cimport INFINITY
 from .problem cimport LOG_SOFTMAX, Batch, Problem
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
-    advance, lane, lanes_of, line_gap, load_first, load_lanes, lost, product_sum, put, put_lane,
+    advance, curved, lane, lanes_of, line_gap, load_first, load_lanes, lost, product_sum, put, put_lane,
     real, room, scaled_exp, seek, skip, store, store_first, stream, vec, writer,
 )
 
@@ -59,14 +59,6 @@ cdef inline void await_gradient(
     row.logits = x
     row.targets = targets
     row.exps = exps
-
-
-cdef inline vec[real] curved(
-    vec[real] e, vec[real] inverse, vec[real] curvature, vec[real] bend
-) noexcept nogil:
-    """p (curvature (1 - p) + bend p) with p = e inverse"""
-    cdef vec[real] p = e * inverse
-    return p * (curvature * (vec[real](1.0) - p) + bend * p)
 
 
 cdef inline vec[real] output_at(

@@ -54,6 +54,22 @@ inline weighed weigh(const double* by_class, const double* by_sample, bool drops
     return all;
 }
 
+// What the gradient of rows is made of: alpha e_c / total - unit beta_c, where total is the sum of all e_c, and
+// at_label in the label's place. kappa is the label's own target, `beyond` what all beta_c and z_loss add to it.
+struct row_coefficients {
+    vec<double> alpha, total, inverse, factor, at_label;
+};
+FASTCE_INLINE row_coefficients coefficients_of(vec<double> rest, vec<double> own, vec<double> kappa,
+                                               vec<double> beyond, vec<double> unit) {
+    row_coefficients f;
+    f.alpha = (kappa + beyond) * unit;
+    f.total = rest + own;
+    f.inverse = vec<double>(1.0) / f.total;
+    f.factor = f.alpha * f.inverse;
+    f.at_label = (beyond * own - kappa * rest) * (unit * f.inverse);
+    return f;
+}
+
 // As many doubles as a vector has lanes, rounded to lanes.
 template <class T> FASTCE_INLINE vec<T> narrow_lanes(const double* x) {
     constexpr int half = vec<double>::lanes;
@@ -151,13 +167,13 @@ template <class T>
 inline void plain_coefficients(const double* rest, const double* own, double kappa, double unit, ptrdiff_t n,
                                vec<T>* high, vec<T>* low, vec<T>* at_label) {
     constexpr ptrdiff_t width = vec<T>::lanes, half = vec<double>::lanes;
-    const vec<double> alpha(kappa * unit), k(kappa), u(unit), unscale(1 / kExpScale), zero(0.0);
+    const vec<double> target(kappa), all(unit), unscale(1 / kExpScale), zero(0.0);
     for (ptrdiff_t i = 0; i < n; i += width) {
         alignas(64) double factor[width], labels[width], none[width] = {};
         for (ptrdiff_t j = 0; j < width; j += half) {
-            const vec<double> r = load(rest + i + j), inverse = vec<double>(1.0) / (r + load(own + i + j));
-            store(factor + j, alpha * inverse * unscale);
-            store(labels + j, (zero - k * r) * (u * inverse));
+            const auto f = coefficients_of(load(rest + i + j), load(own + i + j), target, zero, all);
+            store(factor + j, f.factor * unscale);
+            store(labels + j, f.at_label);
         }
         split_doubles(factor, none, width, high + i / width, low + i / width);
         at_label[i / width] = narrow_lanes<T>(labels);

@@ -60,12 +60,10 @@ inline void scale_both(T* out, ptrdiff_t n, const vec<T>* exps, const vec<T>* be
     });
 }
 
-// p (b (1 - p) + c p) with p = e a: the diagonal of the Hessian.
+// curved(e, a, b, c): the diagonal of the Hessian.
 template <class T> inline void bend_rows(T* out, ptrdiff_t n, const vec<T>* exps, const short_rows<T>& rows) {
-    const vec<T> one(1.0);
     write_rows(out, n, rows, [&](ptrdiff_t i, const auto& of) __attribute__((always_inline)) {
-        const vec<T> p = exps[i] * of(rows.a);
-        return p * (of(rows.b) * (one - p) + of(rows.c) * p);
+        return curved(exps[i], of(rows.a), of(rows.b), of(rows.c));
     });
 }
 

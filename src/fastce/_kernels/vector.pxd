@@ -72,6 +72,7 @@ cdef extern from "<exp_log.h>" namespace "fastce" nogil:
     void store_narrow_first "fastce::store_narrow"[T](vec[T]*, Py_ssize_t, vec[double], Py_ssize_t)
     vec[double] load_wide[T](const vec[T]*, Py_ssize_t)
     vec[T] product_sum[T](vec[T], vec[T], vec[T], vec[T])
+    vec[T] curved[T](vec[T], vec[T], vec[T], vec[T])
     double lost[T](double, const vec[T]*)
     vec[double] multiply_subtract(vec[double], vec[double], vec[double])
 
@@ -158,6 +159,9 @@ cdef extern from "<rows.h>" namespace "fastce" nogil:
     cdef struct weighed:
         wide_sum[double] sum
         Py_ssize_t nonzero, skipped
+    cdef struct row_coefficients:
+        vec[double] alpha, total, inverse, factor, at_label
+    row_coefficients coefficients_of(vec[double], vec[double], vec[double], vec[double], vec[double])
     weighed weigh(
         const double* by_class, const double* by_sample, bint drops, Py_ssize_t n, double* weight,
         double* kappa,
