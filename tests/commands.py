@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from fastce.cli import main
+from fastce.cli import blocks, main
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -53,9 +53,29 @@ def save(path, array):
     return path
 
 
+CLASSES = 7
+SHAPE = (5, 4, 6)
+
+
+def some_rows():
+    """Logits and labels of several axes, every tenth row ignored."""
+    rng = np.random.default_rng(7)
+    logits = rng.normal(0, 3, (*SHAPE, CLASSES))
+    labels = rng.integers(0, CLASSES, SHAPE)
+    labels.flat[::10] = -100
+    return logits, labels
+
+
 LAYOUTS = {
     "C": lambda array: array,
     "Fortran": np.asfortranarray,
     "big-endian": lambda array: array.astype(array.dtype.newbyteorder(">")),
     "big-endian Fortran": lambda a: np.asfortranarray(a.astype(a.dtype.newbyteorder(">"))),
 }
+
+
+def shrink_blocks(monkeypatch):
+    """Make blocks of few rows, so that small files have many; one row can be more than a block."""
+    monkeypatch.setattr(blocks, "_BLOCK_BYTES", 100)
+    monkeypatch.setattr(blocks, "_PAGE_BYTES", 32)
+    monkeypatch.setattr(blocks, "_BLOCKS_AT_A_TIME", 2)

@@ -6,30 +6,27 @@ import math
 
 import numpy as np
 import pytest
-from commands import LAYOUTS, evaluate, reference, run, save
-
-from fastce.cli import blocks
-
-CLASSES = 7
-SHAPE = (5, 4, 6)
+from commands import (
+    CLASSES,
+    LAYOUTS,
+    SHAPE,
+    evaluate,
+    reference,
+    run,
+    save,
+    shrink_blocks,
+    some_rows,
+)
 
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    """Blocks of few rows, so that small files have many; one row can be more than a block."""
-    monkeypatch.setattr(blocks, "_BLOCK_BYTES", 100)
-    monkeypatch.setattr(blocks, "_PAGE_BYTES", 32)
-    monkeypatch.setattr(blocks, "_BLOCKS_AT_A_TIME", 2)
+    shrink_blocks(monkeypatch)
 
 
 @pytest.fixture
 def case():
-    """Logits and labels of several axes, every tenth row ignored."""
-    rng = np.random.default_rng(7)
-    logits = rng.normal(0, 3, (*SHAPE, CLASSES))
-    labels = rng.integers(0, CLASSES, SHAPE)
-    labels.flat[::10] = -100
-    return logits, labels
+    return some_rows()
 
 
 @pytest.fixture
