@@ -158,7 +158,8 @@ LABELS: Refusals = NO_ARRAY | {
 }
 SHAPES_OF_LABELS: Refusals = {
     "too few": (lambda y: y[:7], ValueError, ["(7,)", "(8,)"]),
-    "too many axes": (lambda y: y[:, None], ValueError, ["(8, 1)", "(8,)"]),
+    "too many axes": (lambda y: y[:, None], ValueError, ["(8, 1)", "(8,)", ".reshape((8,))"]),
+    "one-hot": (lambda y: np.eye(4, dtype=int)[y], ValueError, ["(8, 4)", "(8,)", "one-hot"]),
     "one for all": (np.array(1), ValueError, ["()", "(8,)"]),
     "a number": (1, ValueError, ["()", "(8,)"]),
     "floats, one a row": (as_type(np.float32), ValueError, ["probabilities", "(8,)", "(8, 4)"]),

@@ -105,6 +105,17 @@ def test_class_weights_refused(capsys, monkeypatch, tmp_path):
     y = save(tmp_path / "y.npy", labels)
     message = refused(capsys, "class-weights", y)
     assert message == f"{y}: holds the label {10**12}, expected --classes for that many classes"
+    unseen = save(tmp_path / "unseen.npy", np.full(3, -100))
+    assert refused(capsys, "class-weights", unseen) == (
+        f"{unseen}: holds no label that counts, expected some"
+    )
+    y = save(tmp_path / "y.npy", np.arange(3))
+    again = tmp_path / "again.npy"
+    again.symlink_to(y)
+    for output in (y, again):
+        message = refused(capsys, "class-weights", y, "--output", output)
+        assert message == f"{output}: is the file of the labels, expected another as --output"
+    assert np.load(y).tolist() == [0, 1, 2]
     output = tmp_path / "no" / "weights.npy"
     y = save(tmp_path / "y.npy", np.arange(3))
     assert refused(capsys, "class-weights", y, "--output", output) == (

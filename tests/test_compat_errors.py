@@ -62,13 +62,13 @@ CASES = {
         "pos_weight": (2.0, REAL | {"of another shape": (np.ones(3), ValueError, ["(3,)"])}),
     },
     losses.sigmoid_cross_entropy: {
-        "multi_class_labels": (Q, REAL),
+        "multi_class_labels": (Q, REAL | OTHER_SHAPE),
         "logits": (X, LOGITS),
         "label_smoothing": (0.1, SMOOTHING),
         **ELEMENTS,
     },
     losses.softmax_cross_entropy: {
-        "onehot_labels": (Q, REAL),
+        "onehot_labels": (Q, REAL | ROW_LABELS | OTHER_SHAPE),
         "logits": (X, LOGITS),
         "label_smoothing": (0.1, SMOOTHING),
         **WEIGHED,

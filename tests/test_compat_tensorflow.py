@@ -126,6 +126,24 @@ def test_lists_of_python_floats_are_float32() -> None:
     assert (one.shape, one.dtype) == ((), np.float32)
 
 
+@pytest.mark.parametrize(
+    ("logits", "dtype"),  # as TensorFlow 2.21 converts them
+    [
+        (np.float64(0.5), np.float64),
+        ([np.float64(0.5), 0.5], np.float64),
+        ([0.5, np.float64(0.5)], np.float32),
+        ([np.float32(0.5), np.float64(0.5)], np.float32),
+        ([np.arange(2.0), [1.0, 2.0]], np.float64),
+        ([[1.0, 2.0], np.arange(2.0)], np.float32),
+        ([1, 2.0], np.float32),
+    ],
+    ids=str,
+)
+def test_a_list_has_the_dtype_of_its_first_number(logits: Any, dtype: type) -> None:
+    labels = np.zeros(np.shape(logits))
+    assert tf.nn.sigmoid_cross_entropy_with_logits(labels, logits).dtype == dtype
+
+
 def test_arguments_of_tensorflow_1() -> None:
     np.testing.assert_array_equal(
         tf.nn.softmax_cross_entropy_with_logits(labels=BINARY, logits=LOGITS, dim=0),

@@ -53,5 +53,5 @@ def test_threads_are_asked_for_anew():
 
 
 def test_unknown_mode():
-    with pytest.raises(ValueError, match="mode is 'json', but must be 'stdout' or 'dict'"):
+    with pytest.raises(ValueError, match="mode is 'json', accepted are 'stdout' and 'dict'"):
         fastce.show_config(mode="json")

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "fastce"
 SUFFIXES = {".py", ".pyi", ".pyx", ".pxd", ".h"}
-FOLDERS = ("src", "tests", "bench", "tools", "examples")
+FOLDERS = ("src", "tests", "bench", "tools")
 SOURCES = [
     ROOT / "setup.py",
     *sorted(p for folder in FOLDERS for p in (ROOT / folder).rglob("*") if p.suffix in SUFFIXES),

@@ -1,4 +1,4 @@
-"""Cross-entropy losses and gradients for NumPy arrays at the speed of memory."""
+"""Cross-entropy losses and gradients for NumPy arrays, near the speed of memory."""
 
 from fastce._config import show_config
 from fastce._version import __version__

@@ -57,6 +57,8 @@ def as_label(value: object, name: str) -> int:
 
 def as_axis(value: object, name: str, ndim: int, what: str) -> int:
     """Return an axis as a number from 0 on."""
+    if ndim == 0:
+        raise ValueError(f"{name} is {value!r}, but {what} have no axes: accepted is None")
     k = as_integer(value, name, f"an integer in [{-ndim}, {ndim})")
     if not -ndim <= k < ndim:
         raise ValueError(f"{name} is {k}, accepted is [{-ndim}, {ndim}), the axes of {what}")

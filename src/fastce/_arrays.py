@@ -89,8 +89,8 @@ def is_masked(value: object) -> bool:
 
 def _masked(name: str) -> TypeError:
     return TypeError(
-        f"{name} is a masked array, whose mask would be forgotten: accepted are its filled() "
-        "values, with the mask as sample_weight or ignore_index"
+        f"{name} is a masked array, whose mask would be forgotten: accepted are plain arrays, "
+        "such as its filled() values"
     )
 
 
@@ -231,10 +231,14 @@ def as_labels(value: object, rows: tuple[int, ...], axis: int) -> tuple[Array, i
                 "or floating numbers (one probability a class)"
             )
     if y.shape != rows:
-        onehot = ": one-hot rows and probabilities have a floating dtype"
+        hint = ""
+        if math.prod(y.shape) == math.prod(rows):
+            hint = f": labels.reshape({rows}) would fit, if these are the same rows"
+        elif y.ndim > len(rows):
+            hint = ": one-hot rows and probabilities have a floating dtype"
         raise ValueError(
             f"labels has shape {y.shape}, but logits without their class axis ({axis}) have {rows}"
-            + (onehot if y.ndim > len(rows) else "")
+            + hint
         )
     return y, kind
 

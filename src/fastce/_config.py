@@ -63,7 +63,7 @@ def show_config(mode: Literal["stdout", "dict"] = "stdout") -> dict[str, Any] | 
     True
     """
     if mode not in ("stdout", "dict"):
-        raise ValueError(f"mode is {mode!r}, but must be 'stdout' or 'dict'")
+        raise ValueError(f"mode is {mode!r}, accepted are 'stdout' and 'dict'")
     config = _config()
     if mode == "dict":
         return config

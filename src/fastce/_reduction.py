@@ -106,7 +106,7 @@ def mean(total: float, d: float) -> float:
 
 
 def gradient_divisor(reduction: str, d: float) -> float:
-    """Return what row gradients are divided by; of an empty mean they are 0, not 0 / 0."""
+    """Return what row gradients are divided by; those of an empty mean are those of the sum."""
     return d if reduction == "mean" and d else 1.0
 
 

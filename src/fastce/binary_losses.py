@@ -65,8 +65,13 @@ def _pos_weight(value: object, x: Array) -> Array | None:
     if value is None:
         return None
     r = _arrays.as_array(value, "pos_weight")
-    shape = x.shape[-1:] if r.ndim else ()  # no class axis, no weight for each class
-    return _arrays.as_class_weight(r, "pos_weight", shape).reshape(-1)
+    w = _arrays.as_class_weight(r, "pos_weight", r.shape).reshape(-1)
+    if r.ndim and r.shape != x.shape[-1:]:
+        per_class = f" or shape {x.shape[-1:]}, one for each class along the last axis"
+        raise ValueError(
+            f"pos_weight has shape {r.shape}, accepted is a number{per_class if x.ndim else ''}"
+        )
+    return w
 
 
 def _loss(
@@ -211,7 +216,7 @@ def sigmoid_cross_entropy(
     grad : ndarray of the shape and dtype of `logits`
         With `return_grad` only.
     hess : ndarray of the shape and dtype of `logits`
-        With `return_hess` only: the second derivatives.
+        With `return_hess` only: the second derivatives of the reduced loss, or of each item's own.
 
     Raises
     ------

@@ -149,8 +149,8 @@ def softmax_cross_entropy(
     grad : ndarray of the shape and dtype of `logits`
         With `return_grad` only: the gradient of the reduced loss, or of each row's own.
     hess : ndarray of the shape and dtype of `logits`
-        With `return_hess` only: the second derivatives, for a plain label ``p * (1 - p)`` times the
-        row's weight.
+        With `return_hess` only: the second derivatives of the reduced loss, or of each row's own;
+        for a plain label ``p * (1 - p)`` times the row's weight, in a mean over what it divides by.
 
     Raises
     ------

@@ -54,15 +54,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, report: Report) -> None:
     """Count, weigh, write, and print."""
+    output = arguments.output
     labels = open_array(arguments.labels, "labels", report)
     check_labels(labels)
-    given = {"beta": arguments.beta, "zero_weight": arguments.zero_weight}
+    if output is not None and output.exists() and output.samefile(arguments.labels):
+        raise InputError(f"{output}: is the file of the labels, expected another as --output")
     counts = _count(labels, arguments.classes, arguments.ignore_index, report)
     if arguments.zero_weight is None and not counts.all():
+        if not counts.any():
+            raise InputError(f"{labels.name}: holds no label that counts, expected some")
         raise InputError(
             f"{labels.name}: no label is {counts.argmin()}, expected all of 0 to "
             f"{len(counts) - 1}, or --zero-weight for classes that never occur"
         )
+    given = {"beta": arguments.beta, "zero_weight": arguments.zero_weight}
     try:
         weights = fastce.class_weights(
             counts,
@@ -72,8 +77,8 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         )
     except ValueError as error:
         raise InputError(f"{labels.name}: {error}") from error
-    if arguments.output is not None:
-        _save(arguments.output, weights)
+    if output is not None:
+        _save(output, weights)
     _show(arguments, labels, counts, weights, report)
 
 

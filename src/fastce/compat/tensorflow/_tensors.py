@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Real
 from typing import Any
 
@@ -14,13 +17,17 @@ LOGITS = "float32, float64, float16 or bfloat16"
 
 
 def as_tensor(name: str, value: ArrayLike | None, dtype: DTypeLike | None = None) -> NDArray[Any]:
-    """Convert an argument: arrays keep their dtype, Python floats become float32."""
+    """Convert an argument: arrays keep their dtype, Python floats become float32.
+
+    A list has the dtype of its first number, as there.
+    """
     if value is None:
         raise ValueError(f"{name} is None, but must be given")
     array = _read(name, value)
     if dtype is None:
-        listed = array.dtype == np.float64 and isinstance(value, float | list | tuple)
-        return array.astype(np.float32) if listed else array
+        if array.dtype == np.float64 and isinstance(value, float | list | tuple):
+            return array.astype(getattr(_first(value), "dtype", np.float32), copy=False)
+        return array
     if not _is_real(array.dtype):
         raise TypeError(f"{name} has dtype {array.dtype}, accepted are real numbers")
     with np.errstate(over="ignore", invalid="ignore"):  # past the dtype is infinite, as there
@@ -44,10 +51,17 @@ def _read(name: str, value: Any) -> NDArray[Any]:
         ) from error
     if masked or _is_masked(array):
         raise TypeError(
-            f"{name} is a masked array, whose mask would be forgotten: accepted are its filled() "
-            "values, with the mask as weights"
+            f"{name} is a masked array, whose mask would be forgotten: accepted are plain arrays, "
+            "such as its filled() values"
         )
     return np.asarray(array)
+
+
+def _first(value: Any) -> Any:
+    """Return the first element of nested lists."""
+    while isinstance(value, list | tuple) and value:
+        value = value[0]
+    return value
 
 
 def _is_masked(value: object) -> bool:
@@ -58,6 +72,21 @@ def _is_real(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in "biuf" or dtype.name == "bfloat16"
 
 
+def check_shape(name: str, labels: NDArray[Any], logits: NDArray[Any]) -> None:
+    """Refuse labels that are not one for each logit."""
+    if labels.shape != logits.shape:
+        raise ValueError(f"{name} has shape {labels.shape}, but logits have {logits.shape}")
+
+
+@contextmanager
+def called(name: str) -> Iterator[None]:
+    """Let errors about `labels` speak of the argument that holds them."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(re.sub(r"^labels\b", name, str(error))) from error
+
+
 def working_dtype(logits: NDArray[Any]) -> np.dtype[Any]:
     """Return the dtype of the arithmetic: that of the logits, but at least float32."""
     floating = logits.dtype.kind == "f" and logits.dtype.itemsize <= 8
@@ -66,7 +95,7 @@ def working_dtype(logits: NDArray[Any]) -> np.dtype[Any]:
     return np.result_type(logits.dtype, np.float32)
 
 
-def as_number(name: str, value: object, low: float, high: float, accepted: str) -> float:
+def as_number(value: object, name: str, low: float, high: float, accepted: str) -> float:
     """Return a real number within bounds."""
     if not isinstance(value, Real) or isinstance(value, bool | np.timedelta64):
         raise TypeError(f"{name} is {value!r}, accepted is a number {accepted}")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastce.compat.tensorflow import nn
-from fastce.compat.tensorflow._tensors import as_number, as_tensor, times, working_dtype
+from fastce.compat.tensorflow._tensors import as_number, as_tensor, called, times, working_dtype
 
 __all__ = [
     "Reduction",
@@ -124,8 +124,12 @@ def sigmoid_cross_entropy(
     """
     x = as_tensor("logits", logits)
     z = as_tensor("multi_class_labels", multi_class_labels, working_dtype(x))
-    z = _smoothed(z, label_smoothing, 0.5)
-    return _reduced(nn.sigmoid_cross_entropy_with_logits(z, x), weights, reduction)
+    smoothing = _smoothing(label_smoothing)
+    with np.errstate(over="ignore", invalid="ignore"):
+        z = z * (1 - smoothing) + smoothing / 2 if smoothing else z
+    with called("multi_class_labels"):
+        losses = nn.sigmoid_cross_entropy_with_logits(z, x)
+    return _reduced(losses, weights, reduction)
 
 
 def softmax_cross_entropy(
@@ -180,9 +184,10 @@ def softmax_cross_entropy(
     """
     x = as_tensor("logits", logits)
     q = as_tensor("onehot_labels", onehot_labels, working_dtype(x))
-    n_classes = q.shape[-1] if q.ndim else 1
-    q = _smoothed(q, label_smoothing, 1 / max(n_classes, 1))
-    return _reduced(nn.softmax_cross_entropy_with_logits(q, x), weights, reduction)
+    smoothing = _smoothing(label_smoothing)
+    with called("onehot_labels"):
+        losses = nn.softmax_losses(q, x, -1, smoothing)
+    return _reduced(losses, weights, reduction)
 
 
 def sparse_softmax_cross_entropy(
@@ -295,17 +300,14 @@ def log_loss(
         raise ValueError(f"labels has shape {z.shape}, but predictions have {p.shape}")
     # An epsilon inside the logarithm is no clipping: fastce.binary_cross_entropy cannot say it.
     # In float64, 1 - p keeps the digits that decide the loss of a p next to 1.
-    epsilon = as_number("epsilon", epsilon, -math.inf, math.inf, "that is not NaN")
+    epsilon = as_number(epsilon, "epsilon", -math.inf, math.inf, "that is not NaN")
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         losses = -times(z, np.log(p + epsilon)) - times(1 - z, np.log(1 - p + epsilon))
     return _reduced(losses, weights, reduction)
 
 
-def _smoothed(labels: NDArray[Any], smoothing: float, share: float) -> NDArray[Any]:
-    """Labels moved by the fraction `smoothing` towards `share`."""
-    smoothing = as_number("label_smoothing", smoothing, 0, 1, "in [0, 1]")
-    with np.errstate(over="ignore", invalid="ignore"):
-        return labels * (1 - smoothing) + smoothing * share if smoothing else labels
+def _smoothing(value: float) -> float:
+    return as_number(value, "label_smoothing", 0, 1, "in [0, 1]")
 
 
 def _reduced(losses: NDArray[Any], weights: ArrayLike, reduction: str) -> Loss:

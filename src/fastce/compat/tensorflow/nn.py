@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import fastce
-from fastce.compat.tensorflow._tensors import as_tensor, times, working_dtype
+from fastce.compat.tensorflow._tensors import as_tensor, check_shape, times, working_dtype
 
 __all__ = [
     "sigmoid_cross_entropy_with_logits",
@@ -66,7 +66,15 @@ def softmax_cross_entropy_with_logits(
     """
     x = as_tensor("logits", logits)
     q = as_tensor("labels", labels, working_dtype(x))
-    loss = fastce.softmax_cross_entropy(x, q, axis=axis if dim is None else dim, reduction="none")
+    return softmax_losses(q, x, axis if dim is None else dim, 0.0)
+
+
+def softmax_losses(q: NDArray[Any], x: NDArray[Any], axis: int, smoothing: float) -> NDArray[Any]:
+    """Return the loss of each row of logits and class probabilities of their dtype."""
+    check_shape("labels", q, x)
+    loss = fastce.softmax_cross_entropy(
+        x, q, axis=axis, label_smoothing=smoothing, reduction="none"
+    )
     return np.asarray(loss, dtype=x.dtype.newbyteorder("="))
 
 
@@ -211,8 +219,7 @@ def weighted_cross_entropy_with_logits(
     dtype = working_dtype(x)
     z = as_tensor("labels", labels if targets is None else targets, dtype)
     q = as_tensor("pos_weight", pos_weight, dtype)
-    if z.shape != x.shape:
-        raise ValueError(f"labels has shape {z.shape}, but logits have {x.shape}")
+    check_shape("labels", z, x)
     try:
         np.broadcast_shapes(q.shape, x.shape)
     except ValueError:
