@@ -28,7 +28,8 @@ inline int most_threads() { return 1; }
 
 // GNU OpenMP keeps the threads that it has started, for each thread that started some. A forked child
 // has the list of them without the threads, and waits for them forever where it uses OpenMP or where
-// the thread that forked ends. Other runtimes look after forks themselves.
+// the thread that forked ends. LLVM's looks after forks itself, except that it crashes where a thread other
+// than the first has forked and ends in the child, in any program; nothing here can help that.
 inline void end_threads() {
 #if defined(_OPENMP) && defined(__GNUC__) && !defined(__clang__)
     if (omp_pause_resource_all) omp_pause_resource_all(omp_pause_soft);
