@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastce._arguments import LARGEST, as_number
 
 Array = npt.NDArray[np.float64]
-LANES = 8192  # sums that are kept side by side
+LANES = 4096  # sums that are kept side by side; each takes some 60 bytes meanwhile
 
 REDUCTIONS = ("none", "sum", "mean")
 NORMALIZERS = ("weight", "valid", "all", "nonzero")
