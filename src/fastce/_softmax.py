@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from fastce._arrays import (
     stored,
     walk,
 )
-from fastce._blocks import native_rows, row_blocks
+from fastce._blocks import Index, native_rows, row_blocks
 from fastce._reduction import Tally, exact_sum
 
 
@@ -102,32 +102,45 @@ def run(rows: Rows, options: Options) -> Tally:
 
 
 def _run_blocks(rows: Rows, options: Options) -> Tally:
-    x = np.moveaxis(rows.logits, rows.axis, -1)
-    grad = None if rows.grad is None else np.moveaxis(rows.grad, rows.axis, -1)
-    hess = None if rows.hess is None else np.moveaxis(rows.hess, rows.axis, -1)
-    dense = has_probabilities(rows.label_kind)
-    y = np.moveaxis(rows.labels, rows.axis, -1) if dense else rows.labels
-    classes = x.shape[-1]
+    """Copy, compute and put back one block after another."""
+
+    def moved(array: Array | None) -> Any:
+        return None if array is None else np.moveaxis(array, rows.axis, -1)
+
+    x, y = moved(rows.logits), rows.labels
+    if has_probabilities(rows.label_kind):
+        y = moved(y)
+    last = rows._replace(
+        logits=x, axis=x.ndim - 1, labels=y, grad=moved(rows.grad), hess=moved(rows.hess)
+    )
+    options = options._replace(streaming=False)
     total, first = Tally(), 0
-    for index in row_blocks(x.shape[:-1], classes):
-        part = native_rows(x, index, classes)
-        part_grad = None if grad is None else np.empty_like(part)
-        part_hess = None if hess is None else np.empty_like(part)
-        labels = native_rows(y, index, classes) if dense else y[(*index, ...)]
-        weight = rows.sample_weight
-        if weight is not None:
-            weight = weight._replace(array=weight.array[(*index, ...)])
-        block = Rows(
-            part, rows.kind, 1, labels, rows.label_kind, weight, part_grad, part_hess,
-            None if rows.losses is None else rows.losses[first : first + len(part)],
-        )  # fmt: skip
-        total = total.plus(run(block, options._replace(streaming=False)), first)
-        if grad is not None and part_grad is not None:
-            grad[index] = part_grad.reshape(grad[index].shape)
-        if hess is not None and part_hess is not None:
-            hess[index] = part_hess.reshape(hess[index].shape)
-        first += len(part)
+    for index in row_blocks(x.shape[:-1], x.shape[-1]):
+        total = total.plus(_run_block(last, index, first, options), first)
+        first += x[index].size // x.shape[-1]
     return total
+
+
+def _run_block(rows: Rows, index: Index, first: int, options: Options) -> Tally:
+    """Do so with one block, whose copies are gone when the next one is made."""
+    classes = rows.logits.shape[-1]
+    x = native_rows(rows.logits, index, classes)
+    grad = None if rows.grad is None else np.empty_like(x)
+    hess = None if rows.hess is None else np.empty_like(x)
+    if has_probabilities(rows.label_kind):
+        labels = native_rows(rows.labels, index, classes)
+    else:
+        labels = rows.labels[(*index, ...)]
+    weight = rows.sample_weight
+    if weight is not None:
+        weight = weight._replace(array=weight.array[(*index, ...)])
+    losses = None if rows.losses is None else rows.losses[first : first + len(x)]
+    block = Rows(x, rows.kind, 1, labels, rows.label_kind, weight, grad, hess, losses)
+    tally = run(block, options)
+    for output, made in ((rows.grad, grad), (rows.hess, hess)):
+        if output is not None and made is not None:
+            output[index] = made.reshape(output[index].shape)
+    return tally
 
 
 def count(
