@@ -136,6 +136,7 @@ def test_lists_of_python_floats_are_float32() -> None:
         ([np.arange(2.0), [1.0, 2.0]], np.float64),
         ([[1.0, 2.0], np.arange(2.0)], np.float32),
         ([1, 2.0], np.float32),
+        ([np.int64(1), 2.5], np.float32),
     ],
     ids=str,
 )

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     output = arguments.output
     labels = open_array(arguments.labels, "labels", report)
     check_labels(labels)
-    if output is not None and output.exists() and output.samefile(arguments.labels):
+    if output is not None and _same_file(output, arguments.labels):
         raise InputError(f"{output}: is the file of the labels, expected another as --output")
     counts = _count(labels, arguments.classes, arguments.ignore_index, report)
     if arguments.zero_weight is None and not counts.all():
@@ -122,6 +122,13 @@ def _grown(
             f"{name}: holds the label {largest}, expected --classes for that many classes"
         )
     return np.pad(counts, (0, max(0, largest + 1 - len(counts))))
+
+
+def _same_file(output: Path, labels: Path) -> bool:
+    try:
+        return output.samefile(labels)
+    except OSError:  # there is none yet, or none that can be written
+        return False
 
 
 def _save(path: Path, weights: npt.NDArray[np.float64]) -> None:

@@ -26,7 +26,9 @@ def as_tensor(name: str, value: ArrayLike | None, dtype: DTypeLike | None = None
     array = _read(name, value)
     if dtype is None:
         if array.dtype == np.float64 and isinstance(value, float | list | tuple):
-            return array.astype(getattr(_first(value), "dtype", np.float32), copy=False)
+            dtype = getattr(_first(value), "dtype", None)
+            floating = isinstance(dtype, np.dtype) and dtype.kind == "f"
+            return array.astype(dtype if floating else np.float32, copy=False)
         return array
     if not _is_real(array.dtype):
         raise TypeError(f"{name} has dtype {array.dtype}, accepted are real numbers")
