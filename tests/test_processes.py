@@ -152,8 +152,8 @@ REFUSED = "ImportError: .*(interpreter|more than once per process)|RuntimeError:
 def test_a_subinterpreter_works_or_says_why_not(first) -> None:
     """Which of the two depends on Python and NumPy, which may load into one interpreter alone."""
     try:
-        alone = "import hashlib, signal, subprocess, numpy; outcome = 0"
-        calls.python(INTERPRETER.format(first="", last="", attempt=alone))
+        attempt = "import hashlib, signal, subprocess, numpy; outcome = 0"
+        alone = calls.python(INTERPRETER.format(first="", last="", attempt=attempt)).splitlines()
     except AssertionError as error:  # Python 3.12
         pytest.skip(f"NumPy alone does not survive a second interpreter: {error}")
     call = "import calls; print(calls.digest(2), flush=True)" if first else ""
@@ -161,6 +161,7 @@ def test_a_subinterpreter_works_or_says_why_not(first) -> None:
     outcomes = calls.python(INTERPRETER.format(first=call, last=call, attempt=attempt)).splitlines()
     assert len(outcomes) == (4 if first else 2)
     for outcome in outcomes[1:3] if first else outcomes:
-        assert outcome == calls.digest() or re.match(REFUSED, outcome), outcome
+        if outcome not in alone:  # what NumPy raises there by itself, as does 1.26 with Python 3.10
+            assert outcome == calls.digest() or re.match(REFUSED, outcome), outcome
     if first:
         assert outcomes[0] == outcomes[3] == calls.digest()
