@@ -57,11 +57,9 @@ def has_probabilities(label_kind: int) -> bool:
 
 def _call(rows: Rows, w: Walk, targets: Walk | None, grad: Walk | None, o: Options) -> Tally:
     y = rows.labels
-    weight_sum, smoothing = float(w.classes), None
+    weight_sum = float(w.classes)
     if o.class_weight is not None and o.label_smoothing:
         weight_sum = exact_sum(o.class_weight)
-        with np.errstate(under="ignore"):
-            smoothing = o.class_weight * (o.label_smoothing / w.classes)
     half = rows.kind == BFLOAT16
     return Tally._make(
         _kernels.active.softmax_cross_entropy(
@@ -69,7 +67,7 @@ def _call(rows: Rows, w: Walk, targets: Walk | None, grad: Walk | None, o: Optio
             raw(y) if rows.label_kind == BFLOAT16 else y, stored(y, rows.label_kind),
             targets is not None, 0 if targets is None else targets.outer_stride,
             0 if targets is None else targets.class_stride, o.ignore_index,
-            o.class_weight, smoothing, *raw_weights(rows.sample_weight),
+            o.class_weight, *raw_weights(rows.sample_weight),
             o.label_smoothing, weight_sum, o.z_loss,
             None if rows.grad is None else raw(rows.grad),
             0 if grad is None else grad.outer_stride, 0 if grad is None else grad.class_stride,

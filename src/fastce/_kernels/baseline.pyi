@@ -34,7 +34,6 @@ def softmax_cross_entropy(
     target_class_stride: int,
     ignore_index: int,
     class_weight: _Array | None,
-    smoothing: _Array | None,
     sample_weight: _Array | None,
     weight_kind: int,
     label_smoothing: float,

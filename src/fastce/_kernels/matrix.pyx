@@ -77,7 +77,7 @@ def softmax_cross_entropy(
     Py_ssize_t outer_stride, Py_ssize_t class_stride,
     labels, int label_kind, bint targets_given, Py_ssize_t target_outer_stride,
     Py_ssize_t target_class_stride, int64_t ignore_index,
-    class_weight, smoothing, sample_weight, int weight_kind, double label_smoothing, double weight_sum,
+    class_weight, sample_weight, int weight_kind, double label_smoothing, double weight_sum,
     double z_loss,
     grad, Py_ssize_t grad_outer_stride, Py_ssize_t grad_class_stride, hess, bint streaming, double divisor,
     losses, int num_threads,
@@ -100,7 +100,6 @@ def softmax_cross_entropy(
     p.losses = address(losses)
     p.streaming = streaming
     p.class_weight = <const double*> address(class_weight)
-    p.smoothing = <const double*> address(smoothing)
     p.sample_weight = lay_out(sample_weight, weight_kind, &weight_layout)
     p.keep, p.share, p.weight_sum = 1 - label_smoothing, label_smoothing / classes, weight_sum
     p.z_loss, p.divisor = z_loss, divisor

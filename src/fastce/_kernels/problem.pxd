@@ -45,7 +45,6 @@ cdef struct Problem:
     Py_ssize_t target_itemsize
     Py_ssize_t target_outer_stride, target_class_stride
     const double* class_weight  # one per class, or NULL
-    const double* smoothing  # share * class_weight, or NULL
     const layout* sample_weight  # one per row, or NULL
     double keep  # 1 - label smoothing
     double share  # label smoothing / classes
