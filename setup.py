@@ -119,8 +119,8 @@ class BuildKernels(build_ext):
         omp = "#include <omp.h>\nint main() { return omp_get_max_threads(); }\n"
         openmp = ["-fopenmp"] if self.can_build(omp, "-fopenmp") else []
         # GCC schedules before it assigns registers only if told to: a fifth faster where two exponentials
-        # are computed side by side.
-        schedule = ["-fschedule-insns"]
+        # are computed side by side. Short loops that clear or copy are faster as loops than as string instructions.
+        schedule = ["-fschedule-insns", "-fno-tree-loop-distribute-patterns"]
         if not self.can_build("int main() { return 0; }\n", "-Werror", *schedule):
             schedule = []
         for module in self.extensions:

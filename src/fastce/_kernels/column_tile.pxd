@@ -8,7 +8,7 @@ with so many classes that not even a batch would fit, they are computed once mor
 
 from libc.string cimport memset
 
-from .problem cimport BATCH, LOG_SOFTMAX, Batch, Problem, Tally, count_rows
+from .problem cimport BATCH, LOG_SOFTMAX, Batch, Problem, Tally, count_rows, empty_batch
 from .vector cimport (
     kStage, lanes_of, linear, numbers, prefetch_run, put_labels, real, run_writer, take_exps, vec,
 )
@@ -98,12 +98,7 @@ cdef inline Columns columns_in(const Problem* p, Py_ssize_t rows, char* scratch)
     t.writer.streaming = p.streaming
     t.batch = <Batch*> (scratch + column_bytes(p) - (batch_bytes(p) + PAD - 1) // PAD * PAD)
     for k in range((min(rows, rows_of_columns(p)) + BATCH - 1) // BATCH):
-        t.batch[k].uniform = t.batch[k].skipped = 0
-        t.batch[k].places = BATCH
-        # what is written only if an option asks for it
-        memset(t.batch[k].beta_sum, 0, sizeof(t.batch[k].beta_sum))
-        memset(t.batch[k].anchor, 0, sizeof(t.batch[k].anchor))
-        memset(t.batch[k].factor_rest, 0, sizeof(t.batch[k].factor_rest))
+        empty_batch(t.batch + k)
     return t
 
 

@@ -6,9 +6,8 @@
 // takes the label's own exponential out of the sum before anything is rounded.
 #pragma once
 
-#include "exp_log.h"
 #include "stream.h"
-#include "sums.h"
+#include "sweep.h"
 
 namespace fastce {
 
@@ -73,30 +72,6 @@ template <class T> FASTCE_INLINE vec<T> where(typename vec<T>::mask condition, v
 template <class T> FASTCE_INLINE typename vec<T>::mask is_class(vec<T> labels, int64_t c) {
     using integers = typename vec<T>::bits;
     return integers(labels.v) == integers{} + integer_lane<T>(c);
-}
-
-// exp(x - anchor) of n neighbouring rows; `ahead`, the run that is wanted soon, is asked for meanwhile.
-template <class T, class Shift>
-FASTCE_INLINE void exps_of_run(const T* x, const T* ahead, ptrdiff_t n, const Shift& shift, vec<T>* exps) {
-    constexpr ptrdiff_t width = vec<T>::lanes;
-    const ptrdiff_t paired = n / (2 * width) * 2;
-    for (ptrdiff_t k = 0; k < paired; k += 2) {
-        prefetch_run(ahead + k * width, 2 * width * ptrdiff_t(sizeof(T)));
-        const vec<T> one = scaled_exp(shift(load(x + k * width), k));
-        const vec<T> other = scaled_exp(shift(load(x + (k + 1) * width), k + 1));
-        exps[k] = one, exps[k + 1] = other;
-    }
-    for (ptrdiff_t k = paired; k * width < n; ++k)
-        exps[k] = scaled_exp(shift(load(x + k * width, n - k * width, 0.0), k));
-}
-template <class T>
-inline void take_exps(const T* x, const T* ahead, ptrdiff_t n, const vec<T>* anchors, vec<T>* exps) {
-    if (anchors == nullptr) {
-        exps_of_run(x, ahead, n, [](vec<T> v, ptrdiff_t) __attribute__((always_inline)) { return v; }, exps);
-    } else {
-        auto shift = [=](vec<T> v, ptrdiff_t k) __attribute__((always_inline)) { return v - anchors[k]; };
-        exps_of_run(x, ahead, n, shift, exps);
-    }
 }
 
 // Adds the exponentials of classes c, c + 1, … (rows of `pitch` vectors) to the sums of their rows, the

@@ -93,6 +93,16 @@ cdef struct Batch:
     double[BATCH] lse  # where z_loss is not 0, once the losses are found
 
 
+cdef inline void empty_batch(Batch* b) noexcept nogil:
+    """A batch that holds nothing yet. What is written only if an option asks for it is 0."""
+    cdef Py_ssize_t i
+    b.uniform = b.skipped = 0
+    b.vivid = b.scattered = False
+    b.places = BATCH
+    for i in range(BATCH):
+        b.beta_sum[i] = b.anchor[i] = b.factor_rest[i] = 0
+
+
 cdef inline bint needs_top(const Problem* p) noexcept nogil:
     """Whether the rows' exact maxima are needed."""
     return p.share != 0 or p.targets != NULL or p.output == LOG_SOFTMAX or p.output == LOGSUMEXP

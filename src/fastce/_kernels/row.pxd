@@ -15,13 +15,15 @@ from libc.string cimport memset
 
 from .ends cimport WIDTH, end_batch, end_plain_batch, find_coefficients, label_of_maximum
 from .problem cimport (
-    BATCH, GRADIENT, Batch, Problem, Tally, count_rows, is_plain, is_smoothed, needs_top,
+    BATCH, GRADIENT, Batch, Problem, Tally, count_rows, empty_batch, is_plain, is_smoothed, needs_top,
 )
-from .row_output cimport BLOCK_VECTORS, Pending, await_gradient, begin_row, write_block, write_row
+from .row_output cimport (
+    BLOCK_VECTORS, FACTORS, Pending, await_gradient, begin_row, write_block, write_row,
+)
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
     finish, judge_sums, kClearWinner, kExpScale, kLargestSum, kLeastRest, kOutOfRange, kSmallestSum,
-    lane_max, lanes_of, load_first, maximum, number, put, real, scaled_exp, sweep_pairs, take_labels_out, vec,
+    lane_max, lanes_of, load_first, maximum, number, put, real, scaled_exp, sweep_span, take_labels_out, vec,
     wide_sum, writer,
 )
 
@@ -65,40 +67,35 @@ cdef inline double row_max(const real* x, Py_ssize_t n) noexcept nogil:
     return lane_max(top)
 
 
-cdef inline void sweep_span(
-    const real* x, Py_ssize_t n, double anchor, vec[real]* exps, wide_sum[real]* total
-) noexcept nogil:
-    """Adds exp(x - anchor) of n logits: vectors in pairs, then what is left. Keeps them if asked for."""
-    cdef Py_ssize_t k, width = lanes_of(exps), paired = n // (2 * width) * 2
-    cdef vec[real] e, at = vec[real](anchor)
-    sweep_pairs(x, paired, anchor, exps, total)
-    for k from paired * width <= k < n by width:
-        e = scaled_exp(load_first(x + k, n - k, -INFINITY) - at)
-        if exps != NULL:
-            exps[k // width] = e
-        total.add(e)
-
-
 cdef inline double sweep(
     const Problem* p, const real* x, double anchor, vec[real]* exps, double* rounding, Pending* before,
     writer* w,
 ) noexcept nogil:
     """The sum of exp(x - anchor); meanwhile the gradient of the row before is written."""
     cdef wide_sum[real] total
-    cdef vec[real]* kept = NULL
-    cdef Py_ssize_t c, n, width = lanes_of(<vec[real]*> NULL), block = p.classes
     if before.waiting:
-        block = BLOCK_VECTORS * width
-        begin_row(p, before, w)
+        sweep_and_write(p, x, anchor, exps, &total, before, w)
+    else:
+        sweep_span(x, p.classes, anchor, exps, &total)
+    return total.split(rounding)
+
+
+cdef inline void sweep_and_write(
+    const Problem* p, const real* x, double anchor, vec[real]* exps, wide_sum[real]* total,
+    Pending* before, writer* w,
+) noexcept nogil:
+    cdef vec[real] f[2 * FACTORS]
+    cdef vec[real]* kept = NULL
+    cdef Py_ssize_t c, n, width = lanes_of(exps), block = BLOCK_VECTORS * width
+    begin_row(p, before, &f[0], w)
     for c from 0 <= c < p.classes by block:
         n = min(block, p.classes - c)
         if exps != NULL:
             kept = exps + c // width
-        if before.waiting:  # first: this row's exponentials take the places of its own
-            write_block(p, before, c, n, kept, w, <real*> NULL)
-        sweep_span(x + c, n, anchor, kept, &total)
+        # first: this row's exponentials take the places of its own
+        write_block(p, before, c, n, kept, &f[0], w)
+        sweep_span(x + c, n, anchor, kept, total)
     before.waiting = False
-    return total.split(rounding)
 
 
 cdef inline double sweep_around(const real* x, Py_ssize_t n, Py_ssize_t label, double anchor) noexcept nogil:
@@ -209,7 +206,8 @@ cdef inline void sum_rows(
         if kept:
             exps = <vec[real]*> (scratch + i * kept)
         if b.weight[i] == 0:
-            write_row(p, &before[i], w, like)
+            if before[i].waiting:
+                write_row(p, &before[i], w, like)
             b.rest[i], b.own[i] = 0, 1
             b.anchor[i] = b.dot[i] = b.own_logit[i] = b.top[i] = 0
             s.logit[i] = s.partner[i] = s.rounding[i] = 0
@@ -287,7 +285,7 @@ cdef inline void rows_of_block(
     cdef Batch b
     cdef Pending before[BATCH]
     cdef Py_ssize_t i, rows = BATCH if p.grad == NULL else kept_rows(kept)
-    memset(&b, 0, sizeof(b))
+    empty_batch(&b)
     for i in range(BATCH):
         before[i].waiting = False
     b.first = begin
@@ -301,6 +299,7 @@ cdef inline void rows_of_block(
             await_gradients(p, &b, scratch, kept, before, like)
         b.first += b.rows
     for i in range(rows):
-        write_row(p, &before[i], w, like)
+        if before[i].waiting:
+            write_row(p, &before[i], w, like)
     finish(w[0])
     finish(w[1])

@@ -78,14 +78,17 @@ cdef inline vec[real] output_at(
     return product_sum(e, f[1], f[2], g)
 
 
+cdef inline Result result_of(const Problem* p, const Pending* row) noexcept nogil:
+    if row.skipped:
+        return ZEROS
+    return DIFFERENCES if p.output == LOG_SOFTMAX else GRADIENTS
+
+
 cdef inline void set_factors(
     const Problem* p, const Pending* row, Result result, vec[real]* f
 ) noexcept nogil:
     """What output_at() multiplies with or subtracts."""
-    cdef Py_ssize_t k
     cdef double low = lost(row.factor, f) + row.factor_rest
-    for k in range(FACTORS):
-        f[k] = vec[real](0.0)
     if result == DIFFERENCES:
         f[0], f[1] = vec[real](row.top), vec[real](row.factor)
     elif result == CURVATURES:
@@ -156,54 +159,57 @@ cdef inline void put_out(
 
 
 cdef inline void write_block(
-    const Problem* p, const Pending* row, Py_ssize_t c, Py_ssize_t n, const vec[real]* exps, writer* w,
-    real* like,
+    const Problem* p, const Pending* row, Py_ssize_t c, Py_ssize_t n, const vec[real]* exps,
+    const vec[real]* f, writer* w,
 ) noexcept nogil:
     """The output at the classes c … c + n - 1 of a row that has been swept."""
     cdef vec[real] beta[BLOCK_VECTORS + 1]
-    cdef vec[real] f[FACTORS]
     cdef const vec[real]* betas = NULL
     cdef const real* x = (<const real*> row.logits) + c
     cdef Py_ssize_t label = row.label - c if c <= row.label < c + n else NO_LABEL
     cdef const char* targets = row.targets
-    cdef Result result = GRADIENTS
+    cdef Result result = result_of(p, row)
     cdef double at_label
-    if row.skipped or p.output == LOG_SOFTMAX:
-        label, result = NO_LABEL, ZEROS if row.skipped else DIFFERENCES
+    if result != GRADIENTS:
+        label = NO_LABEL
     elif beta_varies(p):
         betas = &beta[0]
         if targets != NULL:
             targets = targets + c * p.target_class_stride
         beta_of_classes(p, targets, c, n, &beta[0])
     if p.hess != NULL:  # before the gradient, which may be written over the logits
-        set_factors(p, row, CURVATURES, &f[0])
         put_out(
             ZEROS if row.skipped else CURVATURES, n, label, row.hess_at_label, x, exps,
-            <vec[real]*> NULL, &f[0], w + 1,
+            <vec[real]*> NULL, f + FACTORS, w + 1,
         )
-    set_factors(p, row, result, &f[0])
     at_label = row.at_label
     if label != NO_LABEL:
         at_label -= row.unit * (p.share if betas == NULL else lane(betas, label))
-    put_out(result, n, label, at_label, x, exps, betas, &f[0], w)
+    put_out(result, n, label, at_label, x, exps, betas, f, w)
 
 
-cdef inline void begin_row(const Problem* p, const Pending* row, writer* w) noexcept nogil:
-    """Leads the writers to where the row's outputs belong."""
-    cdef Py_ssize_t at = row.number * p.grad_outer_stride * p.itemsize
+cdef inline void begin_row(
+    const Problem* p, const Pending* row, vec[real]* f, writer* w
+) noexcept nogil:
+    """Leads the writers to where the row's outputs belong; finds the factors of one, and of the other."""
+    cdef Py_ssize_t k, at = row.number * p.grad_outer_stride * p.itemsize
+    for k in range(2 * FACTORS):
+        f[k] = vec[real](0.0)
     seek(w[0], p.grad + at)
+    set_factors(p, row, result_of(p, row), f)
     if p.hess != NULL:
         seek(w[1], p.hess + at)
+        set_factors(p, row, CURVATURES, f + FACTORS)
 
 
 cdef inline void write_row(const Problem* p, Pending* row, writer* w, real* like) noexcept nogil:
-    """Writes the gradient that is waiting, with no sweep to share the time."""
+    """Writes a gradient that is waiting, with no sweep to share the time."""
+    cdef vec[real] f[2 * FACTORS]
     cdef const vec[real]* exps = NULL
-    cdef Py_ssize_t c, width = lanes_of(<vec[real]*> NULL), block = BLOCK_VECTORS * width
-    if row.waiting:
-        begin_row(p, row, w)
-        for c from 0 <= c < p.classes by block:
-            if row.exps != NULL:
-                exps = (<const vec[real]*> row.exps) + c // width
-            write_block(p, row, c, min(block, p.classes - c), exps, w, like)
+    cdef Py_ssize_t c, width = lanes_of(exps), block = BLOCK_VECTORS * width
+    begin_row(p, row, &f[0], w)
+    for c from 0 <= c < p.classes by block:
+        if row.exps != NULL:
+            exps = (<const vec[real]*> row.exps) + c // width
+        write_block(p, row, c, min(block, p.classes - c), exps, &f[0], w)
     row.waiting = False

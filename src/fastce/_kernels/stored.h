@@ -6,6 +6,7 @@
 #include <cstring>
 
 #define FASTCE_INLINE inline __attribute__((always_inline))
+#define FASTCE_APART inline __attribute__((noinline))
 
 namespace fastce {
 

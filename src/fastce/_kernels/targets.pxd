@@ -16,7 +16,7 @@ cdef inline bint beta_varies(const Problem* p) noexcept nogil:
 cdef inline void beta_of_classes(
     const Problem* p, const char* targets, Py_ssize_t c, Py_ssize_t n, vec[real]* beta
 ) noexcept nogil:
-    """beta of the classes c … c + n - 1; `targets` points to the row's own probabilities of them, or is NULL."""
+    """beta of the classes c … c + n - 1; `targets`: the row's own probabilities of them, or NULL."""
     cdef Py_ssize_t k, at, width = lanes_of(<vec[real]*> NULL)
     if targets != NULL:
         numbers(targets, p.target_kind, n, beta)

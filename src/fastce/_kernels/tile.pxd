@@ -12,16 +12,17 @@ from libc.string cimport memcpy, memset
 
 from .ends cimport WIDTH, end_batch, end_plain_batch, label_of_maximum
 from .problem cimport (
-    BATCH, LOG_SOFTMAX, LOGSUMEXP, Batch, Problem, Tally, count_rows, is_paired, is_plain, is_smoothed,
-    needs_top,
+    BATCH, LOG_SOFTMAX, LOGSUMEXP, Batch, Problem, Tally, count_rows, empty_batch, is_paired, is_plain,
+    is_smoothed, needs_top,
 )
 from .row cimport anchor_at, choose_anchor, row_max
 from .targets cimport beta_of_classes, beta_varies
 from .tile_output cimport Tile, write_outputs
 from .vector cimport (
     F64, doubles, finish, judge_sums, kClearWinner, kExpScale, kFaded, kLeastRest, kOutOfRange, lane,
-    lanes_of, load, load_first, number, numbers, part_pairs, prefetch_ahead, put_doubles, real, row_sums,
-    row_tops, scaled_exp, set_lane, spread, store_lanes, store_products, vec, writer,
+    lanes_of, load_first, number, numbers, part_pairs, put_doubles, real, row_sums,
+    row_tops, scaled_exp, set_lane, spread, store_lanes, store_products,
+    take_exps, vec, writer,
 )
 
 cdef enum:
@@ -31,6 +32,7 @@ cdef enum:
     TILE_ROWS = 16
     TILE_LANES = 2112  # BATCH * NARROW or TILE_ROWS * SHORT, and some vectors
     BATCH_VECTORS = 32  # of at least two lanes
+    AHEAD = 8192  # bytes
 
 
 cdef inline Py_ssize_t tile_bytes() noexcept nogil:
@@ -51,18 +53,13 @@ cdef inline Py_ssize_t rows_of_tile(const Problem* p) noexcept nogil:
     return BATCH if p.classes <= NARROW else TILE_ROWS
 
 
-cdef inline void take_exps(
+cdef inline void exps_as_they_lie(
     const real* x, Py_ssize_t n, vec[real]* exps, Py_ssize_t lanes
 ) noexcept nogil:
     """exp(x) of all n logits; zeros up to `lanes`."""
-    cdef Py_ssize_t k, width = lanes_of(exps), whole = n // width
-    for k in range(whole):
-        prefetch_ahead(x + k * width)
-        exps[k] = scaled_exp(load(x + k * width))
-    if n > whole * width:
-        exps[whole] = scaled_exp(load_first(x + whole * width, n - whole * width, -INFINITY))
-        whole += 1
-    for k in range(whole, (lanes + width - 1) // width):
+    cdef Py_ssize_t k, width = lanes_of(exps)
+    take_exps(x, x + AHEAD // sizeof(real), n, <const vec[real]*> NULL, exps)
+    for k in range((n + width - 1) // width, (lanes + width - 1) // width):
         exps[k] = vec[real](0.0)
 
 
@@ -158,7 +155,7 @@ cdef inline bint sum_as_it_lies(
         judgement = judge_sums(b.rest, b.own, b.weight, tile_rows)
         b.vivid = not judgement & kFaded
         return not judgement & kOutOfRange
-    take_exps(x, n, exps, tile_rows * classes)
+    exps_as_they_lie(x, n, exps, tile_rows * classes)
     return sum_tile(classes, tile_rows, b, exps)
 
 
@@ -231,7 +228,7 @@ cdef inline void tiles_of_block(
     cdef vec[real]* logits = <vec[real]*> tile.logits
     cdef Py_ssize_t tile_rows = rows_of_tile(p), filled
     cdef const real* x
-    memset(&b, 0, sizeof(b))
+    empty_batch(&b)
     b.first = begin
     while b.first < end:
         b.rows = min(tile_rows, end - b.first)

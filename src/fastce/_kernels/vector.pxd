@@ -122,7 +122,8 @@ cdef extern from "<sums.h>" namespace "fastce" nogil:
     double lane_max[T](vec[T])
 
 cdef extern from "<sweep.h>" namespace "fastce" nogil:
-    void sweep_pairs[T](const T*, Py_ssize_t, double, vec[T]*, wide_sum[T]*)
+    void sweep_span[T](const T*, Py_ssize_t, double anchor, vec[T]* exps, wide_sum[T]*)
+    void take_exps[T](const T* x, const T* ahead, Py_ssize_t, const vec[T]* anchors, vec[T]*)
 
 cdef extern from "<columns.h>" namespace "fastce" nogil:
     cdef cppclass wide_lanes[T]:
@@ -138,7 +139,6 @@ cdef extern from "<columns.h>" namespace "fastce" nogil:
         const vec[T]* b
         const vec[T]* c
     void put_labels[T](const int64_t*, Py_ssize_t, vec[T]*)
-    void take_exps[T](const T* x, const T* ahead, Py_ssize_t, const vec[T]* anchors, vec[T]*)
     void add_classes[T](
         const vec[T]*, Py_ssize_t pitch, Py_ssize_t vectors, int64_t c, Py_ssize_t classes,
         const vec[T]* labels, wide_lanes[T]* sums, vec[T]* own,
