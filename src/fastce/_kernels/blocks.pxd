@@ -1,7 +1,8 @@
 """A call cut into blocks of rows or elements, and what is done with one of them.
 
 Blocks are fixed by the shape alone, never by the number of threads: their tallies, added in block
-order, are then the same bits for every number.
+order, are then the same bits for every number. A block counts in a tally of its own stack, since those
+of neighbours share lines of the cache, which threads would take from each other with every batch.
 """
 
 from libc.stdint cimport int64_t, uint64_t
@@ -12,7 +13,7 @@ from .column_tile cimport rows_of_columns
 from .elements cimport Elements
 from .items cimport Count, elements_of_block, labels_are_good
 from .pair cimport is_plain_pair, pairs_of_block
-from .problem cimport BATCH, Batch, Problem, Tally, add_exactly, count_rows
+from .problem cimport BATCH, Batch, Problem, Tally, add_exactly, count_rows, empty_batch, empty_tally
 from .row cimport rows_of_block
 from .tile cimport SHORT, tiles_of_block
 from .vector cimport (
@@ -85,8 +86,7 @@ cdef inline void count_block(const Problem* p, const Blocks* cut, Py_ssize_t i, 
     cdef Py_ssize_t end = min(cut.total, (i + 1) * cut.block)
     cdef Batch b
     cdef uint64_t caller = plain_arithmetic()
-    tally.bad_row = -1
-    memset(&b, 0, sizeof(b))
+    empty_batch(&b)
     b.first = i * cut.block
     if p.targets == NULL and p.class_weight == NULL and p.sample_weight == NULL:
         b.first = skip_classes(p, b.first, end, tally)
@@ -108,7 +108,8 @@ cdef inline void weigh_block(
     cdef double sum, lost
     cdef uint64_t caller = plain_arithmetic()
     width = lanes_of(<vec[double]*> NULL)
-    tally.bad_row = -1 if weights_at(a, begin, end - begin) else begin
+    if not weights_at(a, begin, end - begin):
+        tally.bad_row = begin
     if add_up:
         for at from begin <= at < end by WEIGHTS:
             n = min(WEIGHTS, end - at)
@@ -132,10 +133,12 @@ cdef inline void weigh_block(
 cdef inline void tally_block(
     const Problem* p, const layout* weights, const Blocks* cut, Py_ssize_t i, bint add_up, Tally* tally
 ) noexcept nogil:
+    cdef Tally own = empty_tally()
     if p != NULL:
-        count_block(p, cut, i, tally)
+        count_block(p, cut, i, &own)
     else:
-        weigh_block(weights, cut, i, add_up, tally)
+        weigh_block(weights, cut, i, add_up, &own)
+    tally[0] = own
 
 
 cdef inline void softmax_block(
@@ -146,17 +149,18 @@ cdef inline void softmax_block(
     cdef Py_ssize_t begin = i * cut.block, end = min(cut.total, begin + cut.block)
     cdef char* scratch = cut.scratch + thread * cut.share
     cdef writer[2] w
+    cdef Tally own = empty_tally()
     cdef uint64_t caller = plain_arithmetic()
-    tally.bad_row = -1
     scratch = open_writers(w, scratch, p.streaming)
     if p.inner > 1:
-        columns_of_block(p, begin, end, scratch, w, tally, like)
+        columns_of_block(p, begin, end, scratch, w, &own, like)
     elif is_plain_pair(p):
-        pairs_of_block(p, begin, end, scratch, w, tally, like)
+        pairs_of_block(p, begin, end, scratch, w, &own, like)
     elif p.classes < SHORT:
-        tiles_of_block(p, begin, end, scratch, w, tally, like)
+        tiles_of_block(p, begin, end, scratch, w, &own, like)
     else:
-        rows_of_block(p, begin, end, scratch, kept, w, tally, like)
+        rows_of_block(p, begin, end, scratch, kept, w, &own, like)
+    tally[0] = own
     give_back(caller)
 
 
@@ -179,19 +183,21 @@ cdef inline void elements_block(
     cdef Elements q
     cdef char* scratch = cut.scratch + thread * cut.share
     cdef writer[2] w
+    cdef Count own
     cdef uint64_t caller = plain_arithmetic()
     scratch = open_writers(w, scratch, p.streaming)
-    count.bad = -1
+    own.loss, own.loss_lost, own.bad = 0, 0, -1
     if check_only:
-        count.bad = -1 if labels_are_good(p, begin, end, scratch, like) else begin
+        own.bad = -1 if labels_are_good(p, begin, end, scratch, like) else begin
     elif sample_weight == NULL:
-        elements_of_block(p, begin, end, scratch, w, count, like)
+        elements_of_block(p, begin, end, scratch, w, &own, like)
     else:
         q = p[0]
         q.sample_weight = weights
         while begin < end:
             doubles_at(sample_weight, begin, min(WEIGHTS, end - begin), weights)
             q.first_weighted = begin
-            elements_of_block(&q, begin, min(begin + WEIGHTS, end), scratch, w, count, like)
+            elements_of_block(&q, begin, min(begin + WEIGHTS, end), scratch, w, &own, like)
             begin += WEIGHTS
+    count[0] = own
     give_back(caller)

@@ -7,7 +7,6 @@ small call, and so does scratch from the heap.
 from cython.parallel cimport prange, threadid
 from libc.stdint cimport uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
 
 from .blocks cimport (
     BLOCK_ELEMENTS, SMALLEST_BLOCK, Blocks, blocks_of, elements_block, kept_bytes,
@@ -16,7 +15,7 @@ from .blocks cimport (
 from .column_tile cimport column_bytes
 from .elements cimport RUN, Elements, run_bytes
 from .items cimport Count
-from .problem cimport Problem, Tally, add_exactly
+from .problem cimport Problem, Tally, add_exactly, empty_tally
 from .row cimport kept_rows
 from .tile cimport SHORT, tile_bytes
 from .vector cimport (
@@ -48,11 +47,9 @@ cdef inline int threads_of(int num_threads, const Blocks* cut) noexcept nogil:
 
 cdef inline Tally sum_of(const Problem* p, const Tally* tallies, Py_ssize_t blocks) noexcept nogil:
     """The tallies of all blocks, added in their order."""
-    cdef Tally total
+    cdef Tally total = empty_tally()
     cdef Py_ssize_t i
     cdef uint64_t caller = plain_arithmetic()
-    memset(&total, 0, sizeof(total))
-    total.bad_row = -1
     for i in range(blocks):
         add_exactly(&total.loss, &total.loss_lost, tallies[i].loss)
         add_exactly(&total.weight, &total.weight_lost, tallies[i].weight)
@@ -89,7 +86,6 @@ cdef inline int softmax_blocks(Problem* p, int num_threads, Tally* total, real* 
     with nogil:
         if pattern:
             spread_pattern(<vec[real]*> p.pattern, p.classes)
-        memset(tallies, 0, cut.blocks * sizeof(Tally))
         if num_threads == 1:
             for i in range(cut.blocks):
                 softmax_block(p, &cut, i, 0, kept, tallies + i, like)
@@ -126,7 +122,6 @@ cdef inline int tally_all(
     cdef Py_ssize_t i
     num_threads = threads_of(num_threads, &cut)
     with nogil:
-        memset(tallies, 0, cut.blocks * sizeof(Tally))
         if num_threads == 1:
             for i in range(cut.blocks):
                 tally_block(p, weights, &cut, i, add_up, tallies + i)
@@ -169,7 +164,6 @@ cdef inline int elements_blocks(
     cut.scratch = next_line(memory)
     counts = <Count*> (cut.scratch + num_threads * cut.share)
     with nogil:
-        memset(counts, 0, cut.blocks * sizeof(Count))
         if num_threads == 1:
             for i in range(cut.blocks):
                 elements_block(p, sample_weight, &cut, i, 0, check_only, counts + i, like)

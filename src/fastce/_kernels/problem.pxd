@@ -12,6 +12,7 @@ The kernels fill a Batch with each row's sums; ends.pxd turns these into losses 
 """
 
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
 from .vector cimport (
     all_classes, are_weights, find_doubles, integers_at, layout, vec, weigh, weighed,
@@ -91,6 +92,13 @@ cdef struct Batch:
     double[BATCH] hess_at_label  # … and at the label
     double[BATCH] loss
     double[BATCH] lse  # where z_loss is not 0, once the losses are found
+
+
+cdef inline Tally empty_tally() noexcept nogil:
+    cdef Tally tally
+    memset(&tally, 0, sizeof(tally))
+    tally.bad_row = -1
+    return tally
 
 
 cdef inline void empty_batch(Batch* b) noexcept nogil:
