@@ -5,8 +5,9 @@
 Bochs emulates a Skylake-X, which boots Debian's kernel with this Python, NumPy, the package as it
 is compiled in the working tree, its avx512 module alone, and the tests. It makes about 25 million
 instructions a second: two minutes until Python is up, three more until pytest has begun, half a
-minute for what takes a tenth of a second elsewhere. Bochs 3.0 is right (Debian 13 has it); 2.7 (Debian
-12) rounds every tie away from zero where it converts to float16, so that tests of float16 fail. Once, as root:
+minute for what takes a tenth of a second elsewhere. Bochs 3.0 is right (Debian 13 has it); 2.7
+(Debian 12) rounds every tie away from zero on its way to float16, and tests of float16 fail.
+Once, as root:
 
     apt install bochs bochsbios vgabios grub-pc-bin xorriso mtools cpio lz4
 """
