@@ -10,7 +10,6 @@ cdef enum:
     RUN = 1024  # elements
     PARTS = 7  # of a thread's scratch
     RUN_SPARE = 8  # vectors that sums may read beyond the run
-    AHEAD = 8192  # bytes
     # Vectors, an even number, that are taken through one step after another: in a chain of all steps each
     # would wait for the one before, and the processor looks ahead for no more than a few vectors.
     CHUNK = 16

@@ -6,13 +6,13 @@ If it was not, the caller computes it again by other formulas, and writes once m
 
 from .elementwise cimport chosen, inverse_times, signed_share
 from .elements cimport (
-    AHEAD, BINARY, CHUNK, DONE, LOGISTIC, SOFT, TOO_SMALL, UNUSUAL, Elements, Outcome, Run,
+    BINARY, CHUNK, DONE, LOGISTIC, SOFT, TOO_SMALL, UNUSUAL, Elements, Outcome, Run,
     kept_labels,
 )
 from .vector cimport (
     all_hard, binary_doubt, F32, F64, first, flipped, from_lane, kLeastMean, lanes_of, load_first, load_lanes,
     log1p_of_share, log_corrected, log_product, logistic_doubt, lost, minus_size, moderate_exp,
-    negative_at_one, numbers, positive, prefetch_run, real, store, store_first, stream, vec,
+    kAhead, negative_at_one, numbers, positive, prefetch_run, real, store, store_first, stream, vec,
     where_negative, wide_sum,
 )
 
@@ -70,8 +70,8 @@ cdef inline Outcome logistic_sum(
     for c from 0 <= c < r.n by size:
         n = min(size, r.n - c)
         whole, part = n // width, n % width
-        prefetch_run((<const char*> (x + c)) + AHEAD, CHUNK * sizeof(vec[real]))
-        prefetch_run((<const char*> from_lane(z, c)) + AHEAD, CHUNK * sizeof(vec[real]))
+        prefetch_run((<const char*> (x + c)) + kAhead, CHUNK * sizeof(vec[real]))
+        prefetch_run((<const char*> from_lane(z, c)) + kAhead, CHUNK * sizeof(vec[real]))
         flips = flips_of(r, z, c, (n + width - 1) // width, &made[0], &doubt)
         for i in range(whole):
             e[i] = moderate_exp(seen(x + c + i * width, flips[i], width, &doubt))

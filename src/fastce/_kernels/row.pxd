@@ -84,6 +84,7 @@ cdef inline void sweep_and_write(
     const Problem* p, const real* x, double anchor, vec[real]* exps, wide_sum[real]* total,
     Pending* before, writer* w,
 ) noexcept nogil:
+    """Adds exp(x - anchor) block by block, each after a block of the gradient that was waiting."""
     cdef vec[real] f[2 * FACTORS]
     cdef vec[real]* kept = NULL
     cdef Py_ssize_t c, n, width = lanes_of(exps), block = BLOCK_VECTORS * width

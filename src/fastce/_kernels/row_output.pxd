@@ -191,7 +191,7 @@ cdef inline void write_block(
 cdef inline void begin_row(
     const Problem* p, const Pending* row, vec[real]* f, writer* w
 ) noexcept nogil:
-    """Leads the writers to where the row's outputs belong; finds the factors of one, and of the other."""
+    """Leads the writers to where the row's outputs belong; finds their factors, the Hessian's last."""
     cdef Py_ssize_t k, at = row.number * p.grad_outer_stride * p.itemsize
     for k in range(2 * FACTORS):
         f[k] = vec[real](0.0)

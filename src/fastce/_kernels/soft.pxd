@@ -6,12 +6,12 @@ once. Without weights the part that does not depend on the label is summed as on
 """
 
 from .elementwise cimport chosen
-from .elements cimport AHEAD, BINARY, CHUNK, DONE, TOO_SMALL, UNUSUAL, Elements, Outcome, Run, kept_labels
+from .elements cimport BINARY, CHUNK, DONE, TOO_SMALL, UNUSUAL, Elements, Outcome, Run, kept_labels
 from .hard cimport part_of
 from .vector cimport (
     binary_doubt, F32, F64, first, kLeastMean, lanes_of, load_first, log, log1p_of_share,
-    log_corrected, log_product, logistic_doubt, minimum, minus_size, moderate_exp, numbers, prefetch_run,
-    real, set_lane, share_of, soft_chunk, soft_step, soft_sum, vec,
+    kAhead, log_corrected, log_product, logistic_doubt, minimum, minus_size, moderate_exp, numbers,
+    prefetch_run, real, set_lane, share_of, soft_chunk, soft_step, soft_sum, vec,
 )
 
 
@@ -75,8 +75,8 @@ cdef inline Outcome soft_run(
     for c from 0 <= c < r.n by size:
         n = min(size, r.n - c)
         vectors, part = (n + width - 1) // width, n % width
-        prefetch_run((<const char*> (x + c)) + AHEAD, n * sizeof(real))
-        prefetch_run(given + c * p.label_size + AHEAD, n * p.label_size)
+        prefetch_run((<const char*> (x + c)) + kAhead, n * sizeof(real))
+        prefetch_run(given + c * p.label_size + kAhead, n * p.label_size)
         for i in range(vectors):
             xs[i] = load_first(x + c + i * width, n - i * width, 0)
         if p.function == BINARY:

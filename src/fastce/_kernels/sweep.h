@@ -1,8 +1,8 @@
 // The loops in which most of the time is spent: exponentials, two vectors at a time, and the sum of a long row's.
 //
 // Design. An exponential is a long chain of instructions, and a sum behind it makes the chain longer than what a
-// processor looks ahead. So exponentials are added up some vectors late, when they are known. Whoever calls these
-// loops has no exponentials of its own to compute: beside other code, GCC keeps their sum and constants in memory.
+// processor looks ahead. So exponentials are added up some vectors late, when they are known. The loops are never
+// inlined: within a longer function GCC keeps their sum and constants in memory.
 #pragma once
 
 #include "exp_log.h"

@@ -19,7 +19,7 @@ from .row cimport anchor_at, choose_anchor, row_max
 from .targets cimport beta_of_classes, beta_varies
 from .tile_output cimport Tile, write_outputs
 from .vector cimport (
-    F64, doubles, finish, judge_sums, kClearWinner, kExpScale, kFaded, kLeastRest, kOutOfRange, lane,
+    F64, doubles, finish, judge_sums, kAhead, kClearWinner, kExpScale, kFaded, kLeastRest, kOutOfRange, lane,
     lanes_of, load_first, number, numbers, part_pairs, put_doubles, real, row_sums,
     row_tops, scaled_exp, set_lane, spread, store_lanes, store_products,
     take_exps, vec, writer,
@@ -32,7 +32,6 @@ cdef enum:
     TILE_ROWS = 16
     TILE_LANES = 2112  # BATCH * NARROW or TILE_ROWS * SHORT, and some vectors
     BATCH_VECTORS = 32  # of at least two lanes
-    AHEAD = 8192  # bytes
 
 
 cdef inline Py_ssize_t tile_bytes() noexcept nogil:
@@ -58,7 +57,7 @@ cdef inline void exps_as_they_lie(
 ) noexcept nogil:
     """exp(x) of all n logits; zeros up to `lanes`."""
     cdef Py_ssize_t k, width = lanes_of(exps)
-    take_exps(x, x + AHEAD // sizeof(real), n, <const vec[real]*> NULL, exps)
+    take_exps(x, x + kAhead // <Py_ssize_t> sizeof(real), n, <const vec[real]*> NULL, exps)
     for k in range((n + width - 1) // width, (lanes + width - 1) // width):
         exps[k] = vec[real](0.0)
 

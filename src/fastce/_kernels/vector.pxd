@@ -27,7 +27,6 @@ cdef extern from "<exp_log.h>" namespace "fastce" nogil:
     const double kSmallestSum
     const double kLeastRest
 
-    vec[T] load[T](const T*)
     vec[double] doubles "fastce::load"(const double*)
     void store_doubles[T](double*, vec[T])
     void put_doubles "fastce::store"(double*, vec[double])
@@ -63,7 +62,7 @@ cdef extern from "<exp_log.h>" namespace "fastce" nogil:
     bint stored_within_unit[T](const T*, Py_ssize_t, bint)
     Py_ssize_t index_of[T](const T*, Py_ssize_t, Py_ssize_t, double)
     bint has_nan[T](const T*, Py_ssize_t, Py_ssize_t)
-    void prefetch_ahead(const void*)
+    Py_ssize_t kAhead
     void prefetch_run(const void*, Py_ssize_t)
     void store_numbers[T](T*, vec[double], Py_ssize_t)
     vec[T] linear[T](vec[T], double, double)
