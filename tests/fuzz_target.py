@@ -33,7 +33,7 @@ from fuzz_arrays import (
 from ulp import assert_within
 
 import fastce
-from fastce import _kernels, activations, binary_losses, losses
+from fastce import _binary, _kernels, activations, losses
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 Dtype = np.dtype[Any]
@@ -54,7 +54,7 @@ def run(data: bytes, isa: str | None = None) -> None:
 def kernels(isa: str, *, streaming: bool) -> Iterator[None]:
     """Use an instruction set; write even small outputs past the caches if asked to."""
     active, least = _kernels.active, losses.STREAMING_BYTES
-    modules = (losses, binary_losses, activations)
+    modules = (losses, _binary, activations)
     _kernels.active = _kernels.load(isa)
     for module in modules:
         module.STREAMING_BYTES = 0 if streaming else least

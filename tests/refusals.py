@@ -37,6 +37,10 @@ class OnDevice:
         raise BufferError("the device cannot be read")
 
 
+def masked_rows(good):
+    return [np.ma.masked_array(row) for row in np.atleast_1d(good)]
+
+
 class Masked:
     """An object whose array is a masked one."""
 
@@ -91,11 +95,8 @@ NO_ARRAY: Refusals = {
         TypeError,
         ["filled()"],
     ),
-    "a list of masked rows": (
-        lambda good: [np.ma.masked_array(row) for row in np.atleast_1d(good)],
-        TypeError,
-        ["filled()"],
-    ),
+    "a list of masked rows": (masked_rows, TypeError, ["filled()"]),
+    "masked rows in lists": (lambda good: [masked_rows(good)], TypeError, ["filled()"]),
     "an object whose array is masked": (lambda good: Masked(good), TypeError, ["filled()"]),
     "a tensor that needs its gradient": (
         Raises(RuntimeError("use detach()")),

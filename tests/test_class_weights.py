@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.utils.class_weight import compute_class_weight
 
-from fastce.class_weights import class_counts, class_weights
+from fastce._class_weights import class_counts, class_weights
 
 METHODS = ["log", "balanced", "inverse", "effective", "median"]
 COUNTS = [1000, 2300, 20310, 6700]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -100,11 +103,14 @@ def test_class_weights_refused(capsys, monkeypatch, tmp_path):
         message = refused(capsys, "class-weights", save(y, np.array(-1)), "--ignore-index", 7)
         assert message == f"{y}: labels[()] is -1, expected 0 or more, or ignore_index 7"
     message = refused(capsys, "class-weights", y, "--classes", 2**60 - 1)
-    assert message.startswith("not enough memory")
+    assert message.startswith(f"--classes {2**60 - 1}: not enough memory")
     labels[1, 3] = 10**12
     y = save(tmp_path / "y.npy", labels)
     message = refused(capsys, "class-weights", y)
-    assert message == f"{y}: holds the label {10**12}, expected --classes for that many classes"
+    assert message == (
+        f"{y}: labels[1, 3] is {10**12}, expected less than 2**24, or --classes, "
+        "the number of classes"
+    )
     unseen = save(tmp_path / "unseen.npy", np.full(3, -100))
     assert refused(capsys, "class-weights", unseen) == (
         f"{unseen}: holds no label that counts, expected some"
@@ -121,3 +127,17 @@ def test_class_weights_refused(capsys, monkeypatch, tmp_path):
     assert refused(capsys, "class-weights", y, "--output", output) == (
         f"{output}: cannot be written: No such file or directory"
     )
+
+
+def test_weights_into_a_pipe(tmp_path):
+    y = save(tmp_path / "y.npy", np.array([0, 0, 2, 0, 2, 1, 0]))
+    command = [sys.executable, "-m", "fastce", "class-weights", str(y), "--output"]
+    with (
+        (tmp_path / "table").open("w") as table,
+        subprocess.Popen(
+            [*command, "/dev/stderr"], stdout=table, stderr=subprocess.PIPE
+        ) as process,
+    ):
+        content = process.communicate(timeout=120)[1]
+    found = np.load(io.BytesIO(content))
+    np.testing.assert_array_equal(found, fastce.class_weights([4, 1, 2]))

@@ -93,8 +93,8 @@ def test_no_classes(capsys, tmp_path):
         (np.array([1, np.nan] + 5 * [1]), "weights[1] is nan, expected a finite number >= 0"),
         (np.array(6 * [1] + [np.inf]), "weights[6] is inf, expected a finite number >= 0"),
         (np.array([1, np.longdouble("1e4000")] + 5 * [1]), "weights[1] is inf, expected a finite"),
-        (np.array(7 * ["1"]), "weights have dtype <U1, expected numbers"),
-        (np.ones(7, complex), "weights have dtype complex128, expected numbers"),
+        (np.array(7 * ["1"]), "weights have dtype <U1, expected real numbers"),
+        (np.ones(7, complex), "weights have dtype complex128, expected real numbers"),
     ],
 )
 def test_weights_of_no_use(capsys, tmp_path, files, weights, message):

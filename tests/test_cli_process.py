@@ -8,6 +8,7 @@ import math
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -321,3 +322,11 @@ def test_version_and_help(capsys):
     assert (status, err) == (0, "")
     for command in ("evaluate", "class-weights", "config"):
         assert command in out
+
+
+@LINUX
+def test_a_closed_standard_error(tmp_path):
+    missing = shlex.quote(str(tmp_path / "missing.npy"))
+    command = f"{shlex.join(FASTCE)} evaluate {missing} {missing} --json 2>&-"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stdout, result.stderr) == (2, "", "")

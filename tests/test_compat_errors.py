@@ -7,6 +7,7 @@ import pytest
 import refusals as r
 from test_errors import F32, Q, X, Y, arguments_of, check_refused
 
+import fastce.compat.tensorflow as tf
 from fastce.compat.tensorflow import losses, nn
 
 MISSING = {"None": (None, ValueError, ["must be given"])}
@@ -125,3 +126,22 @@ def test_labels_of_any_sign_are_the_sigmoid_s_business() -> None:
     got = nn.sigmoid_cross_entropy_with_logits(labels=[2.0, -1.0], logits=x)
     softplus = np.log1p(np.exp(x.astype(float)))
     np.testing.assert_allclose(got, softplus - [2.0, -1.0] * x, rtol=1e-6)
+
+
+def test_both_names_of_an_argument() -> None:
+    with pytest.raises(ValueError, match=r"targets is .* and labels is given, too"):
+        tf.nn.weighted_cross_entropy_with_logits(
+            labels=[1.0], logits=[2.0], pos_weight=1, targets=[0.0]
+        )
+    with pytest.raises(ValueError, match="dim is 1 and axis is given, too"):
+        tf.nn.softmax_cross_entropy_with_logits([[1.0, 0.0]], [[1.0, 2.0]], axis=0, dim=1)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [tf.nn.sparse_softmax_cross_entropy_with_logits, tf.losses.sparse_softmax_cross_entropy],
+)
+@pytest.mark.parametrize(("one", "error"), [(1, ValueError), (1.0, TypeError)])
+def test_one_hot_rows_where_classes_are_expected(function, one, error) -> None:
+    with pytest.raises(error, match=r"^labels has .*: one-hot rows are for softmax_cross_entropy"):
+        function([[one, 0, 0], [0, 0, one]], np.zeros((2, 3), np.float32))

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import fastce
-from fastce import activations, binary_losses, losses
+from fastce import _binary, activations, losses
 
 PAGE = mmap.PAGESIZE
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
@@ -132,7 +132,7 @@ def results(value: Any) -> list[bytes]:
 def test_every_function_between_guards(dtype, at_end, isa, monkeypatch) -> None:
     guards = Guards(at_end)
     for number, shape in enumerate(SHAPES if at_end else SHAPES[::3]):
-        for module in (losses, binary_losses, activations):  # half of them: past the caches
+        for module in (losses, _binary, activations):  # half of them: past the caches
             monkeypatch.setattr(module, "STREAMING_BYTES", number % 2 << 23)
         for name, arrays, options, out in calls(shape, dtype):
             function = getattr(fastce, name)

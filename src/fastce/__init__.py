@@ -1,10 +1,10 @@
 """Cross-entropy losses and gradients for NumPy arrays, near the speed of memory."""
 
+from fastce._class_weights import class_counts, class_weights
 from fastce._config import show_config
 from fastce._version import __version__
 from fastce.activations import log_softmax, logsumexp, sigmoid, softmax
 from fastce.binary_losses import binary_cross_entropy, sigmoid_cross_entropy
-from fastce.class_weights import class_counts, class_weights
 from fastce.losses import softmax_cross_entropy
 
 __all__ = [

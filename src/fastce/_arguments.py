@@ -5,8 +5,16 @@ from __future__ import annotations
 import math
 import operator
 from numbers import Real
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+# What type checkers are told of scalars: all that is accepted and has a type of its own.
+Number: TypeAlias = "float | np.floating[Any] | np.integer[Any] | Fraction"
+Integer: TypeAlias = SupportsIndex
 
 LARGEST = math.nextafter(math.inf, 0)
 

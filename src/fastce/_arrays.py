@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastce import _kernels
-from fastce._arguments import as_axis
+from fastce._arguments import Integer, as_axis
 
 Array = npt.NDArray[Any]
 
@@ -37,6 +37,7 @@ FIRST_FLOAT = _FLOATS["f2"]  # labels stored as one of these or a later number a
 SWAPPED = 32  # added to the number of a type in foreign byte order
 SEARCHED = 1 << 14  # elements that are compared at a time
 LOGIT_DTYPES = "float32, float64, float16 or bfloat16"
+INTEGER_DTYPES = "integers of 8 to 64 bits"
 
 
 class Weights(NamedTuple):
@@ -62,8 +63,7 @@ def as_array(value: object, name: str) -> Array:
     """Return an ndarray of what has ``__array__``, ``__dlpack__`` or a buffer, or is a sequence."""
     if type(value) is np.ndarray:
         return value
-    parts = value if isinstance(value, (list, tuple)) else (value,)
-    if any(is_masked(part) for part in parts):
+    if holds_masked(value):
         raise _masked(name)
     try:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
@@ -85,6 +85,15 @@ def as_array(value: object, name: str) -> Array:
 def is_masked(value: object) -> bool:
     """Whether this is a masked array; their module, if nobody has asked for one, is not loaded."""
     return "numpy.ma" in sys.modules and isinstance(value, np.ma.MaskedArray)
+
+
+def holds_masked(value: object, depth: int = 64) -> bool:
+    """Whether this is a masked array, or lists with one in them; NumPy has at most 64 axes."""
+    if "numpy.ma" not in sys.modules:
+        return False
+    if isinstance(value, (list, tuple)):
+        return depth > 0 and any(holds_masked(part, depth - 1) for part in value)
+    return isinstance(value, np.ma.MaskedArray)
 
 
 def _masked(name: str) -> TypeError:
@@ -158,7 +167,7 @@ def is_native(x: Array) -> bool:
     return x.dtype.isnative and x.flags.aligned
 
 
-def class_axis(x: Array, axis: int) -> int:
+def class_axis(x: Array, axis: Integer) -> int:
     """Return the axis as a number from 0 on."""
     if type(axis) is int and axis == -1 and x.ndim and x.shape[-1]:
         return x.ndim - 1
@@ -227,8 +236,8 @@ def as_labels(value: object, rows: tuple[int, ...], axis: int) -> tuple[Array, i
             y, kind = y.astype(np.int64), LABEL_KINDS[np.dtype(np.int64)]
         if kind is None:
             raise TypeError(
-                f"labels has dtype {y.dtype}, accepted are integers (one class a row) "
-                "or floating numbers (one probability a class)"
+                f"labels has dtype {y.dtype}, accepted are {INTEGER_DTYPES} (one class a row) "
+                f"or {LOGIT_DTYPES} (one probability a class)"
             )
     if y.shape != rows:
         hint = ""
@@ -279,7 +288,10 @@ def as_weights(
     kind = WEIGHT_KINDS.get(native(w.dtype))
     if kind is None:
         if not is_bfloat16(w.dtype):
-            raise TypeError(f"{name} has dtype {w.dtype}, accepted are real numbers")
+            raise TypeError(
+                f"{name} has dtype {w.dtype}, accepted are bool, {INTEGER_DTYPES}, long double, "
+                + LOGIT_DTYPES
+            )
         kind = BFLOAT16
     spread = w
     if broadcast and w.shape != shape:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastce._arguments import LARGEST, as_number
+from fastce._arguments import LARGEST, Number, as_number
 
 Array = npt.NDArray[np.float64]
 LANES = 4096  # sums that are kept side by side; each takes some 60 bytes meanwhile
@@ -68,7 +68,7 @@ def _two_sums(values: Array) -> Array:
     return np.concatenate((total, lost, values[whole:]))
 
 
-def check(reduction: str, normalizer: str | float) -> None:
+def check(reduction: str, normalizer: str | Number) -> None:
     """Refuse an unknown reduction or normalizer."""
     if not isinstance(reduction, str) or reduction not in REDUCTIONS:
         raise ValueError(
@@ -82,7 +82,7 @@ def check(reduction: str, normalizer: str | float) -> None:
     as_number(normalizer, "normalizer", SMALLEST, LARGEST, accepted)
 
 
-def denominator(normalizer: str | float, rows: int, tally: Tally) -> float:
+def denominator(normalizer: str | Number, rows: int, tally: Tally) -> float:
     """Return what a mean divides by."""
     if not isinstance(normalizer, str):
         return float(normalizer)
@@ -95,7 +95,7 @@ def denominator(normalizer: str | float, rows: int, tally: Tally) -> float:
     return float(tally.nonzero)
 
 
-def needs_labels(reduction: str, normalizer: str | float) -> bool:
+def needs_labels(reduction: str, normalizer: str | Number) -> bool:
     """Whether the denominator is known only after the labels and weights have been read."""
     return reduction == "mean" and isinstance(normalizer, str) and normalizer != "all"
 

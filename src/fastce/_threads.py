@@ -7,7 +7,7 @@ import os
 from functools import lru_cache
 
 from fastce import _kernels
-from fastce._arguments import as_integer
+from fastce._arguments import Integer, as_integer
 
 # Elements for which one more thread pays (docs/decisions/0009-when-threads-pay.md).
 ELEMENTS_PER_THREAD = 16384
@@ -55,7 +55,7 @@ def max_threads() -> int:
     return max(1, min(_kernels.active.max_threads(), processors))
 
 
-def threads_for(elements: int, num_threads: int | None) -> int:
+def threads_for(elements: int, num_threads: Integer | None) -> int:
     """Return the threads for so many elements: what the caller says, or what the work deserves."""
     if num_threads is None:
         if elements < 2 * ELEMENTS_PER_THREAD:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastce import _arrays, _elementwise, _kernels, _threads
+from fastce._arguments import Integer
 from fastce._arrays import Array, raw, same_walk, walk
 from fastce._blocks import native_rows, row_blocks
 
@@ -42,7 +43,11 @@ def _run(
 
 
 def _activation(
-    output: int, logits: npt.ArrayLike, axis: int, out: Array | None, num_threads: int | None
+    output: int,
+    logits: npt.ArrayLike,
+    axis: Integer,
+    out: Array | None,
+    num_threads: Integer | None,
 ) -> Array:
     if output != LOGSUMEXP and type(logits) is np.ndarray and type(axis) is int and axis == -1:
         done = _kernels.active.plain_activation(
@@ -82,9 +87,9 @@ def _activation(
 def logsumexp(
     logits: npt.ArrayLike,
     *,
-    axis: int = -1,
+    axis: Integer = -1,
     out: Array | None = None,
-    num_threads: int | None = None,
+    num_threads: Integer | None = None,
 ) -> Array:
     """Logarithm of the sum of exponentials along an axis.
 
@@ -125,9 +130,9 @@ def logsumexp(
 def log_softmax(
     logits: npt.ArrayLike,
     *,
-    axis: int = -1,
+    axis: Integer = -1,
     out: Array | None = None,
-    num_threads: int | None = None,
+    num_threads: Integer | None = None,
 ) -> Array:
     """Logarithm of the softmax along an axis: ``logits - logsumexp(logits)``.
 
@@ -169,9 +174,9 @@ def log_softmax(
 def softmax(
     logits: npt.ArrayLike,
     *,
-    axis: int = -1,
+    axis: Integer = -1,
     out: Array | None = None,
-    num_threads: int | None = None,
+    num_threads: Integer | None = None,
 ) -> Array:
     """Exponentials over their sum along an axis.
 
@@ -211,7 +216,7 @@ def softmax(
 
 
 def sigmoid(
-    logits: npt.ArrayLike, *, out: Array | None = None, num_threads: int | None = None
+    logits: npt.ArrayLike, *, out: Array | None = None, num_threads: Integer | None = None
 ) -> Array:
     """Logistic function ``1 / (1 + exp(-logits))``.
 

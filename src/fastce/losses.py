@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastce import _arrays, _kernels, _reduction, _softmax, _threads
-from fastce._arguments import LARGEST, as_flag, as_label, as_number
+from fastce._arguments import LARGEST, Integer, Number, as_flag, as_label, as_number
 from fastce._arrays import Array
 
 # A gradient larger than this is written past the caches: it would not stay there anyway.
@@ -41,7 +41,7 @@ def _labels(labels: object, x: Array, axis: int, ignore_index: int) -> tuple[Arr
 
 
 def _refuse_label(
-    y: Array, kind: int, near: int, classes: int, axis: int, ignore_index: int
+    y: Array, kind: int, near: int, classes: int, axis: Integer, ignore_index: int
 ) -> None:
     """Name the first label from row `near` on that is no class, or the first bad probability."""
     if _softmax.has_probabilities(kind):
@@ -59,30 +59,70 @@ def _refuse_label(
 @overload
 def softmax_cross_entropy(
     logits: npt.ArrayLike, labels: npt.ArrayLike, *, class_weight: npt.ArrayLike | None = ...,
-    sample_weight: npt.ArrayLike | None = ..., label_smoothing: float = ..., z_loss: float = ...,
-    ignore_index: int = ..., axis: int = ..., reduction: Literal["sum", "mean"] = ...,
-    normalizer: str | float = ..., return_grad: Literal[False] = ..., grad_out: None = ...,
-    return_hess: Literal[False] = ..., num_threads: int | None = ...,
+    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ..., z_loss: Number = ...,
+    ignore_index: Integer = ..., axis: Integer = ..., reduction: Literal["sum", "mean"] = ...,
+    normalizer: str | Number = ..., return_grad: Literal[False] = ..., grad_out: None = ...,
+    return_hess: Literal[False] = ..., num_threads: Integer | None = ...,
 ) -> float: ...  # fmt: skip
 
 
 @overload
 def softmax_cross_entropy(
     logits: npt.ArrayLike, labels: npt.ArrayLike, *, class_weight: npt.ArrayLike | None = ...,
-    sample_weight: npt.ArrayLike | None = ..., label_smoothing: float = ..., z_loss: float = ...,
-    ignore_index: int = ..., axis: int = ..., reduction: Literal["sum", "mean"] = ...,
-    normalizer: str | float = ..., return_grad: Literal[True], grad_out: Array | None = ...,
-    return_hess: Literal[False] = ..., num_threads: int | None = ...,
+    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ..., z_loss: Number = ...,
+    ignore_index: Integer = ..., axis: Integer = ..., reduction: Literal["sum", "mean"] = ...,
+    normalizer: str | Number = ..., return_grad: Literal[True], grad_out: Array | None = ...,
+    return_hess: Literal[False] = ..., num_threads: Integer | None = ...,
 ) -> tuple[float, Array]: ...  # fmt: skip
 
 
 @overload
 def softmax_cross_entropy(
     logits: npt.ArrayLike, labels: npt.ArrayLike, *, class_weight: npt.ArrayLike | None = ...,
-    sample_weight: npt.ArrayLike | None = ..., label_smoothing: float = ..., z_loss: float = ...,
-    ignore_index: int = ..., axis: int = ..., reduction: str = ..., normalizer: str | float = ...,
-    return_grad: bool = ..., grad_out: Array | None = ..., return_hess: bool = ...,
-    num_threads: int | None = ...,
+    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ..., z_loss: Number = ...,
+    ignore_index: Integer = ..., axis: Integer = ..., reduction: Literal["sum", "mean"] = ...,
+    normalizer: str | Number = ..., return_grad: bool = ..., grad_out: Array,
+    return_hess: Literal[False] = ..., num_threads: Integer | None = ...,
+) -> tuple[float, Array]: ...  # fmt: skip
+
+
+@overload
+def softmax_cross_entropy(
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, class_weight: npt.ArrayLike | None = ...,
+    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ..., z_loss: Number = ...,
+    ignore_index: Integer = ..., axis: Integer = ..., reduction: Literal["none"],
+    normalizer: str | Number = ..., return_grad: Literal[False] = ..., grad_out: None = ...,
+    return_hess: Literal[False] = ..., num_threads: Integer | None = ...,
+) -> Array: ...  # fmt: skip
+
+
+@overload
+def softmax_cross_entropy(
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, class_weight: npt.ArrayLike | None = ...,
+    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ..., z_loss: Number = ...,
+    ignore_index: Integer = ..., axis: Integer = ..., reduction: Literal["none"],
+    normalizer: str | Number = ..., return_grad: Literal[True], grad_out: Array | None = ...,
+    return_hess: Literal[False] = ..., num_threads: Integer | None = ...,
+) -> tuple[Array, Array]: ...  # fmt: skip
+
+
+@overload
+def softmax_cross_entropy(
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, class_weight: npt.ArrayLike | None = ...,
+    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ..., z_loss: Number = ...,
+    ignore_index: Integer = ..., axis: Integer = ..., reduction: Literal["none"],
+    normalizer: str | Number = ..., return_grad: bool = ..., grad_out: Array,
+    return_hess: Literal[False] = ..., num_threads: Integer | None = ...,
+) -> tuple[Array, Array]: ...  # fmt: skip
+
+
+@overload
+def softmax_cross_entropy(
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, class_weight: npt.ArrayLike | None = ...,
+    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ..., z_loss: Number = ...,
+    ignore_index: Integer = ..., axis: Integer = ..., reduction: str = ...,
+    normalizer: str | Number = ..., return_grad: bool = ..., grad_out: Array | None = ...,
+    return_hess: bool = ..., num_threads: Integer | None = ...,
 ) -> Any: ...  # fmt: skip
 
 
@@ -92,16 +132,16 @@ def softmax_cross_entropy(
     *,
     class_weight: npt.ArrayLike | None = None,
     sample_weight: npt.ArrayLike | None = None,
-    label_smoothing: float = 0.0,
-    z_loss: float = 0.0,
-    ignore_index: int = -100,
-    axis: int = -1,
+    label_smoothing: Number = 0.0,
+    z_loss: Number = 0.0,
+    ignore_index: Integer = -100,
+    axis: Integer = -1,
     reduction: str = "mean",
-    normalizer: str | float = "weight",
+    normalizer: str | Number = "weight",
     return_grad: bool = False,
     grad_out: Array | None = None,
     return_hess: bool = False,
-    num_threads: int | None = None,
+    num_threads: Integer | None = None,
 ) -> Any:
     r"""Softmax cross-entropy of logits against class labels, in nats, and its gradient.
 

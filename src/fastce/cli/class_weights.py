@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import math
 from pathlib import Path
 from typing import Any, Literal
@@ -86,14 +87,17 @@ def _count(
     labels: Source, classes: int | None, ignore_index: int, report: Report
 ) -> npt.NDArray[np.int64]:
     """Count piece by piece; with no number of classes given, as many as the labels call for."""
-    counts = np.zeros(classes or 1, np.int64)
+    try:
+        counts = np.zeros(classes or 1, np.int64)
+    except (MemoryError, ValueError) as error:
+        raise InputError(f"--classes {classes}: not enough memory: {error}") from error
     in_memory_order = labels.array.ravel(order="K")  # a view, as maps are in C or Fortran order
     with report.progress("counting", labels.array.size) as advance:
         for start in range(0, labels.array.size, _PIECE):
             piece = in_memory_order[start : start + _PIECE]
             kept = piece != ignore_index
             if classes is None:
-                counts = _grown(counts, piece[kept], labels.name)
+                counts = _grown(counts, piece, kept, labels, start)
             outside = kept & ((piece < 0) | (piece >= len(counts)))
             if outside.any():
                 first = int(outside.argmax())
@@ -114,12 +118,18 @@ def _place(labels: npt.NDArray[Any], element: int) -> str:
 
 
 def _grown(
-    counts: npt.NDArray[np.int64], labels: npt.NDArray[Any], name: str
+    counts: npt.NDArray[np.int64],
+    piece: npt.NDArray[Any],
+    kept: npt.NDArray[np.bool_],
+    labels: Source,
+    start: int,
 ) -> npt.NDArray[np.int64]:
-    largest = int(labels.max(initial=0))
+    largest = int(piece.max(initial=0, where=kept))
     if largest >= _MOST_CLASSES:
+        at = start + int((kept & (piece == largest)).argmax())
         raise InputError(
-            f"{name}: holds the label {largest}, expected --classes for that many classes"
+            f"{labels.name}: labels[{_place(labels.array, at)}] is {largest}, expected less than "
+            f"2**24, or --classes, the number of classes"
         )
     return np.pad(counts, (0, max(0, largest + 1 - len(counts))))
 
@@ -132,9 +142,10 @@ def _same_file(output: Path, labels: Path) -> bool:
 
 
 def _save(path: Path, weights: npt.NDArray[np.float64]) -> None:
+    content = io.BytesIO()  # a pipe has no position, which np.save asks a file for
+    np.save(content, weights)
     try:
-        with path.open("wb") as file:  # np.save would append .npy to a name
-            np.save(file, weights)
+        path.write_bytes(content.getvalue())
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
 

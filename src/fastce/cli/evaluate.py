@@ -108,7 +108,9 @@ def _weights(source: Source, classes: int) -> npt.NDArray[np.float64]:
     """Check the class weights: what the library would say of them does not name their file."""
     weights = source.array
     if weights.dtype.kind not in "biuf":
-        raise InputError(f"{source.name}: weights have dtype {weights.dtype}, expected numbers")
+        raise InputError(
+            f"{source.name}: weights have dtype {weights.dtype}, expected real numbers"
+        )
     if weights.shape != (classes,):
         raise InputError(
             f"{source.name}: weights have shape {weights.shape}, expected {(classes,)}, "

@@ -88,7 +88,8 @@ def cell_text(cell: object) -> str:
 
 def complain(message: str) -> None:
     """Print one line on standard error, whatever line breaks the message brings along."""
-    print(f"fastce: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    if sys.stderr is not None:  # print would take standard output instead
+        print(f"fastce: {' '.join(message.split())}", file=sys.stderr, flush=True)
 
 
 def silence() -> None:

@@ -38,8 +38,7 @@ def as_tensor(name: str, value: ArrayLike | None, dtype: DTypeLike | None = None
 
 def _read(name: str, value: Any) -> NDArray[Any]:
     """Return what NumPy makes of a value; the mask of a masked array would be forgotten."""
-    parts = value if isinstance(value, list | tuple) else (value,)
-    masked = any(_is_masked(part) for part in parts)
+    masked = _holds_masked(value)
     try:
         device_only = hasattr(value, "__dlpack__") and not hasattr(value, "__array__")
         array = value if masked else np.from_dlpack(value) if device_only else np.asanyarray(value)
@@ -51,7 +50,7 @@ def _read(name: str, value: Any) -> NDArray[Any]:
             f"{name} is {type(value).__name__} that NumPy cannot read, accepted are arrays "
             f"and sequences of equal lengths: {error}"
         ) from error
-    if masked or _is_masked(array):
+    if masked or _holds_masked(array):
         raise TypeError(
             f"{name} is a masked array, whose mask would be forgotten: accepted are plain arrays, "
             "such as its filled() values"
@@ -66,8 +65,13 @@ def _first(value: Any) -> Any:
     return value
 
 
-def _is_masked(value: object) -> bool:
-    return "numpy.ma" in sys.modules and isinstance(value, np.ma.MaskedArray)
+def _holds_masked(value: object, depth: int = 64) -> bool:
+    """Whether this is a masked array, or lists with one in them; NumPy has at most 64 axes."""
+    if "numpy.ma" not in sys.modules:
+        return False
+    if isinstance(value, list | tuple):
+        return depth > 0 and any(_holds_masked(part, depth - 1) for part in value)
+    return isinstance(value, np.ma.MaskedArray)
 
 
 def _is_real(dtype: np.dtype[Any]) -> bool:
@@ -78,6 +82,12 @@ def check_shape(name: str, labels: NDArray[Any], logits: NDArray[Any]) -> None:
     """Refuse labels that are not one for each logit."""
     if labels.shape != logits.shape:
         raise ValueError(f"{name} has shape {labels.shape}, but logits have {logits.shape}")
+
+
+def either(name: str, value: object, older: str, other: object) -> None:
+    """Refuse a value under both its names."""
+    if value is not None and other is not None:
+        raise ValueError(f"{older} is {other!r} and {name} is given, too: accepted is one of them")
 
 
 @contextmanager

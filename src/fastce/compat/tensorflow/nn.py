@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import fastce
-from fastce.compat.tensorflow._tensors import as_tensor, check_shape, times, working_dtype
+from fastce.compat.tensorflow._tensors import (
+    as_tensor,
+    check_shape,
+    either,
+    times,
+    working_dtype,
+)
 
 __all__ = [
     "sigmoid_cross_entropy_with_logits",
@@ -44,7 +50,7 @@ def softmax_cross_entropy_with_logits(
     name : str, optional
         Ignored.
     dim : int, optional
-        TensorFlow 1's name for `axis`.
+        TensorFlow 1's name for `axis`; one of the two at a time.
 
     Returns
     -------
@@ -64,6 +70,7 @@ def softmax_cross_entropy_with_logits(
     >>> tf.nn.softmax_cross_entropy_with_logits(labels=labels, logits=logits).round(6)
     array([0.169846, 0.824745], dtype=float32)
     """
+    either("axis", None if type(axis) is int and axis == -1 else axis, "dim", dim)
     x = as_tensor("logits", logits)
     q = as_tensor("labels", labels, working_dtype(x))
     return softmax_losses(q, x, axis if dim is None else dim, 0.0)
@@ -115,8 +122,12 @@ def sparse_softmax_cross_entropy_with_logits(
     """
     x = as_tensor("logits", logits)
     y = as_tensor("labels", labels)
+    of_classes = y.ndim > 0 and y.shape == x.shape
+    hint = ": one-hot rows are for softmax_cross_entropy" if of_classes else ""
     if y.dtype.kind not in "iu":  # what fastce itself takes for probabilities
-        raise TypeError(f"labels has dtype {y.dtype}, accepted are integers")
+        raise TypeError(f"labels has dtype {y.dtype}, accepted are integers{hint}")
+    if of_classes:
+        raise ValueError(f"labels has shape {y.shape}, accepted is {x.shape[:-1]}{hint}")
     if x.ndim and y.shape == x.shape[:-1]:  # no label is ignored here, not even -100
         outside = (y < 0) | (y >= x.shape[-1])
         if outside.any():
@@ -193,7 +204,7 @@ def weighted_cross_entropy_with_logits(
     name : str, optional
         Ignored.
     targets : array_like, optional
-        TensorFlow 1's name for `labels`.
+        TensorFlow 1's name for `labels`; one of the two at a time.
 
     Returns
     -------
@@ -215,6 +226,7 @@ def weighted_cross_entropy_with_logits(
     ... ).round(6)
     array([0.30212 , 0.880496, 0.126928], dtype=float32)
     """
+    either("labels", labels, "targets", targets)
     x = as_tensor("logits", logits)
     dtype = working_dtype(x)
     z = as_tensor("labels", labels if targets is None else targets, dtype)

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastce._arguments import LARGEST, as_flag, as_integer, as_number
+from fastce._arguments import LARGEST, Integer, Number, as_flag, as_integer, as_number
 from fastce._arrays import as_array, place
 
 __all__ = ["class_counts", "class_weights"]
@@ -25,7 +25,7 @@ _BLOCK = 1 << 17
 
 
 def class_counts(
-    labels: ArrayLike, n_classes: int, *, ignore_index: int = -100
+    labels: ArrayLike, n_classes: Integer, *, ignore_index: Integer = -100
 ) -> NDArray[np.int64]:
     """Count how often each class occurs.
 
@@ -57,7 +57,7 @@ def class_counts(
     Examples
     --------
     >>> import numpy as np
-    >>> from fastce.class_weights import class_counts
+    >>> from fastce import class_counts
     >>> class_counts(np.array([[0, 2, 2], [1, -100, 2]]), 4)
     array([1, 1, 3, 0])
     """
@@ -111,8 +111,8 @@ def class_weights(
     method: Method = "log",
     normalize: bool = False,
     *,
-    beta: float = 0.999,
-    zero_weight: float | None = None,
+    beta: Number = 0.999,
+    zero_weight: Number | None = None,
 ) -> NDArray[np.float64]:
     r"""Weigh classes by their rarity.
 
@@ -166,7 +166,7 @@ def class_weights(
 
     Examples
     --------
-    >>> from fastce.class_weights import class_weights
+    >>> from fastce import class_weights
     >>> class_weights([1000, 2300, 20310, 6700]).round(2)
     array([3.41, 2.58, 1.  , 1.51])
     >>> class_weights([1000, 2300, 20310, 6700], normalize=True).round(3)
@@ -205,7 +205,7 @@ def _checked_counts(counts: ArrayLike) -> NDArray[np.float64]:
     """Return `counts` as a float64 vector, or raise if they are no counts."""
     array = as_array(counts, "counts")
     if array.dtype.kind not in "iuf":
-        raise TypeError(f"counts has dtype {array.dtype}, accepted are real numbers")
+        raise TypeError(f"counts has dtype {array.dtype}, accepted are NumPy's own real numbers")
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"counts has shape {array.shape}, accepted is (C,) with C >= 1")
     with np.errstate(over="ignore"):  # a long double past float64 is refused below
