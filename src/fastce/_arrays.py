@@ -93,7 +93,7 @@ def holds_masked(value: object, depth: int = 64) -> bool:
         return False
     if isinstance(value, (list, tuple)):
         return depth > 0 and any(holds_masked(part, depth - 1) for part in value)
-    return isinstance(value, np.ma.MaskedArray)
+    return is_masked(value)
 
 
 def _masked(name: str) -> TypeError:

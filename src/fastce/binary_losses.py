@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 
 import numpy.typing as npt
 
@@ -11,74 +11,77 @@ from fastce import _binary, _elementwise
 from fastce._arguments import Integer, Number, as_number
 from fastce._arrays import Array
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    # The options on which it does not depend what is returned.
+    class _Options(TypedDict, total=False):
+        sample_weight: npt.ArrayLike | None
+        normalizer: str | Number
+        axis: Integer | None
+        num_threads: Integer | None
+
+    class _SigmoidOptions(_Options, total=False):
+        pos_weight: npt.ArrayLike | None
+        label_smoothing: Number
+
+    class _BinaryOptions(_Options, total=False):
+        eps: Number
+
 
 @overload
 def sigmoid_cross_entropy(
-    logits: npt.ArrayLike, labels: npt.ArrayLike, *, pos_weight: npt.ArrayLike | None = ...,
-    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ...,
-    axis: Integer | None = ..., reduction: Literal["sum", "mean"] = ...,
-    normalizer: str | Number = ..., return_grad: Literal[False] = ..., grad_out: None = ...,
-    return_hess: Literal[False] = ..., num_threads: Integer | None = ...,
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: Literal["sum", "mean"] = ...,
+    return_grad: Literal[False] = ..., grad_out: None = ...,
+    return_hess: Literal[False] = ..., **options: Unpack[_SigmoidOptions],
 ) -> float: ...  # fmt: skip
 
 
 @overload
 def sigmoid_cross_entropy(
-    logits: npt.ArrayLike, labels: npt.ArrayLike, *, pos_weight: npt.ArrayLike | None = ...,
-    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ...,
-    axis: Integer | None = ..., reduction: Literal["sum", "mean"] = ...,
-    normalizer: str | Number = ..., return_grad: Literal[True], grad_out: Array | None = ...,
-    return_hess: Literal[False] = ..., num_threads: Integer | None = ...,
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: Literal["sum", "mean"] = ...,
+    return_grad: Literal[True], grad_out: Array | None = ...,
+    return_hess: Literal[False] = ..., **options: Unpack[_SigmoidOptions],
 ) -> tuple[float, Array]: ...  # fmt: skip
 
 
 @overload
 def sigmoid_cross_entropy(
-    logits: npt.ArrayLike, labels: npt.ArrayLike, *, pos_weight: npt.ArrayLike | None = ...,
-    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ...,
-    axis: Integer | None = ..., reduction: Literal["sum", "mean"] = ...,
-    normalizer: str | Number = ..., return_grad: bool = ..., grad_out: Array,
-    return_hess: Literal[False] = ..., num_threads: Integer | None = ...,
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: Literal["sum", "mean"] = ...,
+    return_grad: bool = ..., grad_out: Array,
+    return_hess: Literal[False] = ..., **options: Unpack[_SigmoidOptions],
 ) -> tuple[float, Array]: ...  # fmt: skip
 
 
 @overload
 def sigmoid_cross_entropy(
-    logits: npt.ArrayLike, labels: npt.ArrayLike, *, pos_weight: npt.ArrayLike | None = ...,
-    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ...,
-    axis: Integer | None = ..., reduction: Literal["none"], normalizer: str | Number = ...,
-    return_grad: Literal[False] = ..., grad_out: None = ..., return_hess: Literal[False] = ...,
-    num_threads: Integer | None = ...,
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: Literal["none"],
+    return_grad: Literal[False] = ..., grad_out: None = ...,
+    return_hess: Literal[False] = ..., **options: Unpack[_SigmoidOptions],
 ) -> Array: ...  # fmt: skip
 
 
 @overload
 def sigmoid_cross_entropy(
-    logits: npt.ArrayLike, labels: npt.ArrayLike, *, pos_weight: npt.ArrayLike | None = ...,
-    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ...,
-    axis: Integer | None = ..., reduction: Literal["none"], normalizer: str | Number = ...,
-    return_grad: Literal[True], grad_out: Array | None = ..., return_hess: Literal[False] = ...,
-    num_threads: Integer | None = ...,
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: Literal["none"],
+    return_grad: Literal[True], grad_out: Array | None = ...,
+    return_hess: Literal[False] = ..., **options: Unpack[_SigmoidOptions],
 ) -> tuple[Array, Array]: ...  # fmt: skip
 
 
 @overload
 def sigmoid_cross_entropy(
-    logits: npt.ArrayLike, labels: npt.ArrayLike, *, pos_weight: npt.ArrayLike | None = ...,
-    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ...,
-    axis: Integer | None = ..., reduction: Literal["none"], normalizer: str | Number = ...,
-    return_grad: bool = ..., grad_out: Array, return_hess: Literal[False] = ...,
-    num_threads: Integer | None = ...,
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: Literal["none"],
+    return_grad: bool = ..., grad_out: Array,
+    return_hess: Literal[False] = ..., **options: Unpack[_SigmoidOptions],
 ) -> tuple[Array, Array]: ...  # fmt: skip
 
 
 @overload
 def sigmoid_cross_entropy(
-    logits: npt.ArrayLike, labels: npt.ArrayLike, *, pos_weight: npt.ArrayLike | None = ...,
-    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ...,
-    axis: Integer | None = ..., reduction: str = ..., normalizer: str | Number = ...,
-    return_grad: bool = ..., grad_out: Array | None = ..., return_hess: bool = ...,
-    num_threads: Integer | None = ...,
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: str = ...,
+    return_grad: bool = ..., grad_out: Array | None = ...,
+    return_hess: bool = ..., **options: Unpack[_SigmoidOptions],
 ) -> Any: ...  # fmt: skip
 
 
@@ -158,64 +161,57 @@ def sigmoid_cross_entropy(
 
 @overload
 def binary_cross_entropy(
-    probs: npt.ArrayLike, labels: npt.ArrayLike, *, sample_weight: npt.ArrayLike | None = ...,
-    eps: Number = ..., axis: Integer | None = ..., reduction: Literal["sum", "mean"] = ...,
-    normalizer: str | Number = ..., return_grad: Literal[False] = ..., grad_out: None = ...,
-    num_threads: Integer | None = ...,
+    probs: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: Literal["sum", "mean"] = ...,
+    return_grad: Literal[False] = ..., grad_out: None = ...,
+    **options: Unpack[_BinaryOptions],
 ) -> float: ...  # fmt: skip
 
 
 @overload
 def binary_cross_entropy(
-    probs: npt.ArrayLike, labels: npt.ArrayLike, *, sample_weight: npt.ArrayLike | None = ...,
-    eps: Number = ..., axis: Integer | None = ..., reduction: Literal["sum", "mean"] = ...,
-    normalizer: str | Number = ..., return_grad: Literal[True], grad_out: Array | None = ...,
-    num_threads: Integer | None = ...,
+    probs: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: Literal["sum", "mean"] = ...,
+    return_grad: Literal[True], grad_out: Array | None = ...,
+    **options: Unpack[_BinaryOptions],
 ) -> tuple[float, Array]: ...  # fmt: skip
 
 
 @overload
 def binary_cross_entropy(
-    probs: npt.ArrayLike, labels: npt.ArrayLike, *, sample_weight: npt.ArrayLike | None = ...,
-    eps: Number = ..., axis: Integer | None = ..., reduction: Literal["sum", "mean"] = ...,
-    normalizer: str | Number = ..., return_grad: bool = ..., grad_out: Array,
-    num_threads: Integer | None = ...,
+    probs: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: Literal["sum", "mean"] = ...,
+    return_grad: bool = ..., grad_out: Array,
+    **options: Unpack[_BinaryOptions],
 ) -> tuple[float, Array]: ...  # fmt: skip
 
 
 @overload
 def binary_cross_entropy(
-    probs: npt.ArrayLike, labels: npt.ArrayLike, *, sample_weight: npt.ArrayLike | None = ...,
-    eps: Number = ..., axis: Integer | None = ..., reduction: Literal["none"],
-    normalizer: str | Number = ..., return_grad: Literal[False] = ..., grad_out: None = ...,
-    num_threads: Integer | None = ...,
+    probs: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: Literal["none"],
+    return_grad: Literal[False] = ..., grad_out: None = ...,
+    **options: Unpack[_BinaryOptions],
 ) -> Array: ...  # fmt: skip
 
 
 @overload
 def binary_cross_entropy(
-    probs: npt.ArrayLike, labels: npt.ArrayLike, *, sample_weight: npt.ArrayLike | None = ...,
-    eps: Number = ..., axis: Integer | None = ..., reduction: Literal["none"],
-    normalizer: str | Number = ..., return_grad: Literal[True], grad_out: Array | None = ...,
-    num_threads: Integer | None = ...,
+    probs: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: Literal["none"],
+    return_grad: Literal[True], grad_out: Array | None = ...,
+    **options: Unpack[_BinaryOptions],
 ) -> tuple[Array, Array]: ...  # fmt: skip
 
 
 @overload
 def binary_cross_entropy(
-    probs: npt.ArrayLike, labels: npt.ArrayLike, *, sample_weight: npt.ArrayLike | None = ...,
-    eps: Number = ..., axis: Integer | None = ..., reduction: Literal["none"],
-    normalizer: str | Number = ..., return_grad: bool = ..., grad_out: Array,
-    num_threads: Integer | None = ...,
+    probs: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: Literal["none"],
+    return_grad: bool = ..., grad_out: Array,
+    **options: Unpack[_BinaryOptions],
 ) -> tuple[Array, Array]: ...  # fmt: skip
 
 
 @overload
 def binary_cross_entropy(
-    probs: npt.ArrayLike, labels: npt.ArrayLike, *, sample_weight: npt.ArrayLike | None = ...,
-    eps: Number = ..., axis: Integer | None = ..., reduction: str = ...,
-    normalizer: str | Number = ..., return_grad: bool = ..., grad_out: Array | None = ...,
-    num_threads: Integer | None = ...,
+    probs: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: str = ...,
+    return_grad: bool = ..., grad_out: Array | None = ...,
+    **options: Unpack[_BinaryOptions],
 ) -> Any: ...  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,21 @@ import numpy.typing as npt
 from fastce import _arrays, _kernels, _reduction, _softmax, _threads
 from fastce._arguments import LARGEST, Integer, Number, as_flag, as_label, as_number
 from fastce._arrays import Array
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    # The options on which it does not depend what is returned.
+    class _Options(TypedDict, total=False):
+        class_weight: npt.ArrayLike | None
+        sample_weight: npt.ArrayLike | None
+        normalizer: str | Number
+        num_threads: Integer | None
+        label_smoothing: Number
+        z_loss: Number
+        ignore_index: Integer
+        axis: Integer
+
 
 # A gradient larger than this is written past the caches: it would not stay there anyway.
 STREAMING_BYTES = 1 << 23
@@ -58,71 +73,57 @@ def _refuse_label(
 
 @overload
 def softmax_cross_entropy(
-    logits: npt.ArrayLike, labels: npt.ArrayLike, *, class_weight: npt.ArrayLike | None = ...,
-    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ..., z_loss: Number = ...,
-    ignore_index: Integer = ..., axis: Integer = ..., reduction: Literal["sum", "mean"] = ...,
-    normalizer: str | Number = ..., return_grad: Literal[False] = ..., grad_out: None = ...,
-    return_hess: Literal[False] = ..., num_threads: Integer | None = ...,
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: Literal["sum", "mean"] = ...,
+    return_grad: Literal[False] = ..., grad_out: None = ...,
+    return_hess: Literal[False] = ..., **options: Unpack[_Options],
 ) -> float: ...  # fmt: skip
 
 
 @overload
 def softmax_cross_entropy(
-    logits: npt.ArrayLike, labels: npt.ArrayLike, *, class_weight: npt.ArrayLike | None = ...,
-    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ..., z_loss: Number = ...,
-    ignore_index: Integer = ..., axis: Integer = ..., reduction: Literal["sum", "mean"] = ...,
-    normalizer: str | Number = ..., return_grad: Literal[True], grad_out: Array | None = ...,
-    return_hess: Literal[False] = ..., num_threads: Integer | None = ...,
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: Literal["sum", "mean"] = ...,
+    return_grad: Literal[True], grad_out: Array | None = ...,
+    return_hess: Literal[False] = ..., **options: Unpack[_Options],
 ) -> tuple[float, Array]: ...  # fmt: skip
 
 
 @overload
 def softmax_cross_entropy(
-    logits: npt.ArrayLike, labels: npt.ArrayLike, *, class_weight: npt.ArrayLike | None = ...,
-    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ..., z_loss: Number = ...,
-    ignore_index: Integer = ..., axis: Integer = ..., reduction: Literal["sum", "mean"] = ...,
-    normalizer: str | Number = ..., return_grad: bool = ..., grad_out: Array,
-    return_hess: Literal[False] = ..., num_threads: Integer | None = ...,
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: Literal["sum", "mean"] = ...,
+    return_grad: bool = ..., grad_out: Array,
+    return_hess: Literal[False] = ..., **options: Unpack[_Options],
 ) -> tuple[float, Array]: ...  # fmt: skip
 
 
 @overload
 def softmax_cross_entropy(
-    logits: npt.ArrayLike, labels: npt.ArrayLike, *, class_weight: npt.ArrayLike | None = ...,
-    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ..., z_loss: Number = ...,
-    ignore_index: Integer = ..., axis: Integer = ..., reduction: Literal["none"],
-    normalizer: str | Number = ..., return_grad: Literal[False] = ..., grad_out: None = ...,
-    return_hess: Literal[False] = ..., num_threads: Integer | None = ...,
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: Literal["none"],
+    return_grad: Literal[False] = ..., grad_out: None = ...,
+    return_hess: Literal[False] = ..., **options: Unpack[_Options],
 ) -> Array: ...  # fmt: skip
 
 
 @overload
 def softmax_cross_entropy(
-    logits: npt.ArrayLike, labels: npt.ArrayLike, *, class_weight: npt.ArrayLike | None = ...,
-    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ..., z_loss: Number = ...,
-    ignore_index: Integer = ..., axis: Integer = ..., reduction: Literal["none"],
-    normalizer: str | Number = ..., return_grad: Literal[True], grad_out: Array | None = ...,
-    return_hess: Literal[False] = ..., num_threads: Integer | None = ...,
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: Literal["none"],
+    return_grad: Literal[True], grad_out: Array | None = ...,
+    return_hess: Literal[False] = ..., **options: Unpack[_Options],
 ) -> tuple[Array, Array]: ...  # fmt: skip
 
 
 @overload
 def softmax_cross_entropy(
-    logits: npt.ArrayLike, labels: npt.ArrayLike, *, class_weight: npt.ArrayLike | None = ...,
-    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ..., z_loss: Number = ...,
-    ignore_index: Integer = ..., axis: Integer = ..., reduction: Literal["none"],
-    normalizer: str | Number = ..., return_grad: bool = ..., grad_out: Array,
-    return_hess: Literal[False] = ..., num_threads: Integer | None = ...,
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: Literal["none"],
+    return_grad: bool = ..., grad_out: Array,
+    return_hess: Literal[False] = ..., **options: Unpack[_Options],
 ) -> tuple[Array, Array]: ...  # fmt: skip
 
 
 @overload
 def softmax_cross_entropy(
-    logits: npt.ArrayLike, labels: npt.ArrayLike, *, class_weight: npt.ArrayLike | None = ...,
-    sample_weight: npt.ArrayLike | None = ..., label_smoothing: Number = ..., z_loss: Number = ...,
-    ignore_index: Integer = ..., axis: Integer = ..., reduction: str = ...,
-    normalizer: str | Number = ..., return_grad: bool = ..., grad_out: Array | None = ...,
-    return_hess: bool = ..., num_threads: Integer | None = ...,
+    logits: npt.ArrayLike, labels: npt.ArrayLike, *, reduction: str = ...,
+    return_grad: bool = ..., grad_out: Array | None = ...,
+    return_hess: bool = ..., **options: Unpack[_Options],
 ) -> Any: ...  # fmt: skip
 
 
