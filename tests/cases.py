@@ -15,13 +15,13 @@ Generator = np.random.Generator
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 FEW_CLASSES = (*range(1, 71), 126, 127, 128, 129, 130)
-MANY_CLASSES = (239, 255, 256, 257, 273, 495, 529, 1000, 1001, 1024, 4097, 50257)
+MANY_CLASSES = (239, 255, 256, 257, 273, 319, 320, 321, 495, 529, 1000, 1001, 1024, 4097, 50257)
 CLASS_COUNTS = FEW_CLASSES + MANY_CLASSES
 ROW_COUNTS = (1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 1000)
 
 # Rows and classes of one call: row counts on either side of a tile for each kind of kernel.
 SHAPES = (
-    *((rows, n) for n in (2, 3, 10, 127, 128, 257) for rows in ROW_COUNTS if rows < 1000),
+    *((rows, n) for n in (2, 3, 10, 127, 128, 319, 320) for rows in ROW_COUNTS if rows < 1000),
     *((1000, n) for n in (2, 3, 10, 100)),
     *((65, n) for n in (256 - 17, 256 + 17, 512 - 17, 512 + 17, 512 + 3, 512 + 15)),
     (5000, 4),

@@ -21,7 +21,8 @@ FLOATS = (*(np.dtype(t) for t in (np.float32, np.float64, np.float16)), BFLOAT16
 INTEGERS = tuple(np.dtype(t) for t in "bhilBHIL")
 # On either side of vectors, tiles, blocks of vectors and chunks of classes.
 CLASSES = (1, 2, 3, 4, 5, 7, 8, 9, 10, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 126, 127, 128, 129)
-CLASSES += (130, 191, 193, 255, 256, 257, 258, 300, 383, 384, 385, 511, 512, 513, 1000, 1025, 2049)
+CLASSES += (130, 191, 193, 255, 256, 257, 258, 300, 383, 384, 385, 511, 512, 513)
+CLASSES += (319, 320, 1000, 1025, 2049)
 LENGTHS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 66, 100, 129, 257, 0)
 LARGEST = 5000  # elements
 

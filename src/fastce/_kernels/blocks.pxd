@@ -15,7 +15,7 @@ from .items cimport Count, elements_of_block, labels_are_good
 from .pair cimport is_plain_pair, pairs_of_block
 from .problem cimport BATCH, Batch, Problem, Tally, add_exactly, count_rows, empty_batch, empty_tally
 from .row cimport rows_of_block
-from .tile cimport SHORT, tiles_of_block
+from .tile cimport is_short, tiles_of_block
 from .vector cimport (
     all_classes, doubles, doubles_at, find_integers, give_back, lanes_of, layout, plain_arithmetic, real,
     vec, weights_at, wide_sum, write_through, writer,
@@ -156,7 +156,7 @@ cdef inline void softmax_block(
         columns_of_block(p, begin, end, scratch, w, &own, like)
     elif is_plain_pair(p):
         pairs_of_block(p, begin, end, scratch, w, &own, like)
-    elif p.classes < SHORT:
+    elif is_short(p):
         tiles_of_block(p, begin, end, scratch, w, &own, like)
     else:
         rows_of_block(p, begin, end, scratch, kept, w, &own, like)

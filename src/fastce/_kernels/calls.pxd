@@ -17,7 +17,7 @@ from .elements cimport RUN, Elements, run_bytes
 from .items cimport Count
 from .problem cimport Problem, Tally, add_exactly, empty_tally
 from .row cimport kept_rows
-from .tile cimport SHORT, tile_bytes
+from .tile cimport is_short, tile_bytes
 from .vector cimport (
     BF16, F32, F64, bfloat16, float16, give_back, layout, plain_arithmetic, real, spread_pattern, vec,
 )
@@ -75,9 +75,13 @@ cdef inline int softmax_blocks(Problem* p, int num_threads, Tally* total, real* 
     cdef Tally* tallies
     num_threads = threads_of(num_threads, &cut)
     cut.share = stage_bytes(p.streaming)
-    cut.share += column_bytes(p) if p.inner > 1 else max(kept * kept_rows(kept), tile_bytes())
-    if p.inner == 1 and p.classes < SHORT:
+    if p.inner > 1:
+        cut.share += column_bytes(p)
+    elif is_short(p):
+        cut.share += tile_bytes(p)
         pattern = p.classes * sizeof(vec[real])
+    else:
+        cut.share += kept * kept_rows(kept)
     needed = LINE + num_threads * cut.share + pattern + cut.blocks * sizeof(Tally)
     memory = scratch_of(small, needed)
     cut.scratch = next_line(memory)

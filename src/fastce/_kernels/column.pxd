@@ -10,16 +10,18 @@ from libc.string cimport memset
 from .column_output cimport write_columns, write_log_softmax
 from .column_tile cimport (
     ANCHORS, BASE, BETA_SUMS, DOTS, LABELS, OWN, SUMS, TOGETHER, TOPS, Columns, begin_columns, column_beta,
-    columns_in, group_of_exps, known, known_bytes, logits_ahead, logits_of, vectors_of_batch,
+    columns_in, group_of_exps, known, known_bytes, logits_ahead, logits_of, plain_rows_of, vectors_of_batch,
 )
 from .ends cimport end_batch, end_plain_batch, label_of_maximum
 from .problem cimport (
-    BATCH, LOG_SOFTMAX, LOGSUMEXP, Batch, Problem, Tally, is_plain, is_smoothed, needs_top,
+    BATCH, LOG_SOFTMAX, LOGSUMEXP, Batch, Problem, Tally, add_exactly, ends_plainly, is_plain,
+    is_smoothed, needs_top,
 )
 from .row cimport anchor_at, choose_anchor, row_max
 from .vector cimport (
-    add_classes, finish, judge_sums, kFaded, kOutOfRange, lanes_of, load_first, maximum, number,
-    prefetch_run, put_labels, real, set_lane, store_doubles, vec, wide_lanes, writer,
+    add_classes, end_plain_lanes, finish, judge_sums, kFaded, kOutOfRange, lanes_of, load_first,
+    maximum, number, prefetch_run, put_labels, real, set_lane, store_doubles, vec, wide_lanes,
+    writer,
 )
 
 cdef enum:
@@ -51,6 +53,11 @@ cdef inline bint judge_batch(const Problem* p, const Columns* t, Py_ssize_t k, r
     cdef const wide_lanes[real]* sums = (<const wide_lanes[real]*> known(p, t, SUMS, like)) + at
     cdef const vec[real]* own = known(p, t, OWN, like) + at
     cdef int judgement
+    b.plain_loss = -1
+    if ends_plainly(p, b):
+        b.plain_loss = end_plain_lanes(sums, own, b.rows, p.unit, plain_rows_of(p, t, k, like))
+        if b.plain_loss >= 0:
+            return True
     for v in range((b.rows + width - 1) // width):
         sums[v].store(b.rest + v * width)
         store_doubles(b.own + v * width, own[v])
@@ -161,7 +168,9 @@ cdef inline void end_columns(const Problem* p, const Columns* t, Tally* tally, r
     if is_smoothed(p):
         sum_column_products(p, t, like)
     for k in range(t.batches):
-        if not is_plain(p) or not end_plain_batch(p, t.batch + k, tally):
+        if t.batch[k].plain_loss >= 0:
+            add_exactly(&tally.loss, &tally.loss_lost, t.batch[k].plain_loss)
+        elif not is_plain(p) or not end_plain_batch(p, t.batch + k, tally):
             if not t.batch[k].vivid:
                 find_own_logits(p, t, k, like)
             end_batch(p, t.batch + k, tally, like)

@@ -7,14 +7,14 @@ to row lies in the tile's lanes; the label's own element is chosen by comparing 
 from libc.string cimport memset
 
 from .column_tile cimport (
-    ANCHORS, AT_LABEL, BASE, BEND, CURVATURE, FACTOR, HESS_AT_LABEL, INVERSE, LABELS, LIVE, LOW, TOGETHER,
-    TOPS, UNIT, UNIT_REST, Columns, class_weight_of, column_beta, group_of_exps, known, logits_of,
-    vectors_of_batch,
+    ANCHORS, AT_LABEL, BASE, BEND, CURVATURE, FACTOR, HESS_AT_LABEL, INVERSE, LABELS, LIVE, LOW,
+    SHIFTED, TOGETHER, TOPS, UNIT, UNIT_REST, Columns, class_weight_of, column_beta, group_of_exps,
+    known, logits_of, vectors_of_batch,
 )
 from .ends cimport find_coefficients
-from .problem cimport BATCH, GRADIENT, LOG_SOFTMAX, WIDTH, Batch, Problem, is_smoothed
+from .problem cimport BATCH, LOG_SOFTMAX, WIDTH, Batch, Problem, is_smoothed
 from .vector cimport (
-    F64, numbers, plain_coefficients, product_sum, real, row_lanes, run_writer, split_doubles, vec,
+    F64, in_step, numbers, product_sum, real, row_lanes, run_writer, split_doubles, vec,
     write_curvature, write_difference, write_gradient,
 )
 
@@ -49,26 +49,11 @@ cdef inline void know_shares(const Problem* p, const Columns* t, Py_ssize_t k, r
     put_precisely(p, t, UNIT, k, minus_unit, none, like)
 
 
-cdef inline bint is_plain_gradient(const Problem* p, const Batch* b) noexcept nogil:
-    """Whether all rows of the batch have a label and the same weight, and nothing but these matters."""
-    return (
-        b.uniform == b.rows and not is_smoothed(p) and p.z_loss == 0 and p.output == GRADIENT
-        and p.hess == NULL and not p.exact
-    )
-
-
 cdef inline bint know_batch(const Problem* p, const Columns* t, Py_ssize_t k, real* like) noexcept nogil:
     """What the outputs of batch k are made with; whether it has rows that count for nothing."""
-    cdef double[BATCH] live
     cdef Batch* b = t.batch + k
-    cdef Py_ssize_t i, skipped = 0, at = k * vectors_of_batch(like)
-    if is_plain_gradient(p, b):
-        plain_coefficients(
-            b.rest, b.own, p.keep, p.unit, BATCH,
-            known(p, t, FACTOR, like) + at, known(p, t, LOW, like) + at, known(p, t, AT_LABEL, like) + at,
-        )
-        for i in range(vectors_of_batch(like)):  # looked at where another batch of the tile skips rows
-            known(p, t, LIVE, like)[at + i] = vec[real](1.0)
+    cdef Py_ssize_t i, skipped = 0
+    if b.plain_loss >= 0:
         return False
     for i from 0 <= i < b.rows by WIDTH:
         find_coefficients(p, b, i)
@@ -76,11 +61,8 @@ cdef inline bint know_batch(const Problem* p, const Columns* t, Py_ssize_t k, re
         put_known(p, t, FACTOR, k, b.factor, like)
         return False
     put_precisely(p, t, FACTOR, k, b.factor, b.factor_rest, like)
-    for i in range(BATCH):
-        live[i] = b.weight[i] != 0
     for i in range(b.rows):
         skipped += b.weight[i] == 0
-    put_known(p, t, LIVE, k, live, like)
     if is_smoothed(p):
         know_shares(p, t, k, like)
     put_known(p, t, AT_LABEL, k, b.at_label, like)
@@ -90,6 +72,16 @@ cdef inline bint know_batch(const Problem* p, const Columns* t, Py_ssize_t k, re
         put_known(p, t, BEND, k, b.bend, like)
         put_known(p, t, HESS_AT_LABEL, k, b.hess_at_label, like)
     return skipped != 0
+
+
+cdef inline void find_live(const Problem* p, const Columns* t, real* like) noexcept nogil:
+    """Which rows of the tile count."""
+    cdef double[BATCH] live
+    cdef Py_ssize_t i, k
+    for k in range(t.batches):
+        for i in range(BATCH):
+            live[i] = t.batch[k].weight[i] != 0
+        put_known(p, t, LIVE, k, live, like)
 
 
 cdef inline void write_columns(const Problem* p, const Columns* t, real* like) noexcept nogil:
@@ -103,11 +95,17 @@ cdef inline void write_columns(const Problem* p, const Columns* t, real* like) n
     plain.begun = plain.left = False
     for k in range(t.batches):
         skips |= know_batch(p, t, k, like)
+    if skips:
+        find_live(p, t, like)
     gradients.labels = curvatures.labels = known(p, t, LABELS, like)
     gradients.live = curvatures.live = known(p, t, LIVE, like) if skips else NULL
     gradients.at_label, curvatures.at_label = known(p, t, AT_LABEL, like), known(p, t, HESS_AT_LABEL, like)
     gradients.a, gradients.b = known(p, t, FACTOR, like), known(p, t, LOW, like)
     gradients.c = base if is_smoothed(p) else NULL
+    if t.writer.streaming:
+        gradients = in_step(
+            gradients, <const real*> t.grad, p.grad_class_stride, t.vectors, known(p, t, SHIFTED, like)
+        )
     curvatures.a, curvatures.b = known(p, t, INVERSE, like), known(p, t, CURVATURE, like)
     curvatures.c = known(p, t, BEND, like)
     for c in range(p.classes):

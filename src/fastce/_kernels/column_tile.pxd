@@ -10,7 +10,8 @@ from libc.string cimport memset
 
 from .problem cimport BATCH, LOG_SOFTMAX, Batch, Problem, Tally, count_rows, empty_batch
 from .vector cimport (
-    kStage, lanes_of, linear, numbers, prefetch_run, put_labels, real, run_writer, take_exps, vec,
+    kStage, lanes_of, linear, numbers, plain_rows, prefetch_elements, prefetch_run, put_labels,
+    real, run_writer, take_exps, vec,
 )
 
 cdef enum:
@@ -28,7 +29,8 @@ cdef enum Known:
     INVERSE, CURVATURE, BEND, HESS_AT_LABEL, SUMS
     DOTS = 17
     BETA_SUMS = 19
-    ALL = 21
+    SHIFTED = 21  # and so are labels, and what makes the gradient, but not where vectors begin
+    ALL = 26
 
 
 cdef struct Columns:
@@ -110,6 +112,17 @@ cdef inline vec[real]* known(const Problem* p, const Columns* t, int what, real*
     return <vec[real]*> (t.known + what * known_bytes(p))
 
 
+cdef inline plain_rows[real] plain_rows_of(
+    const Problem* p, const Columns* t, Py_ssize_t k, real* like
+) noexcept nogil:
+    """Where the coefficients of batch k go."""
+    cdef plain_rows[real] rows
+    cdef Py_ssize_t at = k * vectors_of_batch(like)
+    rows.high = known(p, t, FACTOR, like) + at if p.grad != NULL else NULL
+    rows.low, rows.at_label = known(p, t, LOW, like) + at, known(p, t, AT_LABEL, like) + at
+    return rows
+
+
 cdef inline const real* logits_at(const Problem* p, Py_ssize_t row, real* like) noexcept nogil:
     return (<const real*> p.logits) + row // p.inner * p.outer_stride + row % p.inner
 
@@ -138,6 +151,8 @@ cdef inline void begin_columns(
         if t.shifted:
             memset(b.anchor, 0, sizeof(b.anchor))
         put_labels(b.label, BATCH, known(p, t, LABELS, like) + k * vectors_of_batch(like))
+    if p.labels != NULL:
+        prefetch_elements(p.labels, row + t.rows, min(t.rows, end - row - t.rows))
     t.shifted = False
     t.writer.begun = t.writer.left and inner != 0
     t.writer.left = stages_bytes(p) != 0 and row + t.rows < end and inner + t.rows < p.inner

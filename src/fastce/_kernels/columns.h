@@ -6,6 +6,8 @@
 // takes the label's own exponential out of the sum before anything is rounded.
 #pragma once
 
+#include "rows.h"
+#include "shuffle.h"
 #include "stream.h"
 #include "sweep.h"
 
@@ -56,13 +58,29 @@ template <class T> struct wide_lanes {
     }
 };
 
+// end_plainly() of rows whose sums are lanes; sums of doubles are never so plain.
+template <class T>
+inline double end_plain_lanes(const wide_lanes<T>* sums, const vec<T>* own, ptrdiff_t n, double unit,
+                              const plain_rows<T>& rows) {
+    if constexpr (wide_lanes<T>::count == 1) return -1;
+    else return end_plainly(reinterpret_cast<const double*>(sums), lanes(own), n, unit, rows);
+}
+
 // Labels of n rows as lanes. Lanes of 32 bits tell classes apart modulo 2^32.
 template <class T> using integer_lane = std::conditional_t<sizeof(lane_t<T>) == 8, uint64_t, uint32_t>;
+struct even_lane {
+    static constexpr size_t at(size_t l, size_t, int) { return 2 * l; }
+};
 template <class T> inline void put_labels(const int64_t* labels, ptrdiff_t n, vec<T>* out) {
-    integer_lane<T> part[vec<T>::lanes];
-    for (ptrdiff_t i = 0; i < n; i += vec<T>::lanes) {
-        for (int k = 0; k < vec<T>::lanes; ++k) part[k] = integer_lane<T>(labels[i + k]);
-        memcpy(out + i / vec<T>::lanes, part, sizeof part);
+    for (ptrdiff_t i = 0; i < n; i += vec<T>::lanes, ++out) {
+        vec<T> low, high;
+        memcpy(&low, labels + i, sizeof low);
+        if constexpr (sizeof(lane_t<T>) == 8) {
+            *out = low;
+        } else {
+            memcpy(&high, labels + i + vec<double>::lanes, sizeof high);
+            *out = rearranged<even_lane, 0>(low, high);
+        }
     }
 }
 // v where the condition holds, 0 elsewhere: bits, since compilers take a choice, of which there are fewer at a time.
@@ -126,9 +144,13 @@ FASTCE_INLINE void write_run(T* out, ptrdiff_t n, const run_writer& w, int64_t c
         const ptrdiff_t head = lead && n >= line - lead ? line - lead : lead ? n : 0;
         const ptrdiff_t end = head + (n - head) / line * line;
         if (lead && w.begun && lead + head == line) {
-            T* stage = w.stage<T>(c);
-            for (; k < head; k += width) store(stage + lead + k, value(k));
-            write_line(reinterpret_cast<char*>(out - lead), reinterpret_cast<char*>(stage));
+            // The stage's elements and the first of the run, in registers: a processor waits for a load from
+            // what two stores have just written.
+            const T* stage = w.stage<T>(c);
+            for (ptrdiff_t at = 0; at < line; at += width) {
+                const auto staged = lane_numbers<T>() < int(lead - at);
+                stream(out - lead + at, select<T>(staged, load(stage + at), value(at - lead)));
+            }
         } else {
             if (lead && w.begun) memcpy(out - lead, w.stage<T>(c), size_t(lead * size));
             for (; k < head; k += width) store(out + k, value(k), head - k);
@@ -149,6 +171,25 @@ template <class T> struct row_lanes {
     const vec<T>* live;  // 0 for rows that count for nothing; NULL where there are none
     const vec<T>*a, *b, *c;
 };
+
+// The same with what differs from row to row copied to `room`, so that vectors of whole lines of all outputs, `stride`
+// elements apart, are vectors there: loads that cross lines take twice the time. Room for rows.live comes last.
+template <class T>
+inline row_lanes<T> in_step(const row_lanes<T>& rows, const T* out, ptrdiff_t stride, ptrdiff_t vectors, vec<T>* room) {
+    constexpr ptrdiff_t width = vec<T>::lanes, bytes = width * ptrdiff_t(sizeof(T));
+    const ptrdiff_t lead = ptrdiff_t(reinterpret_cast<uintptr_t>(out) % bytes) / ptrdiff_t(sizeof(T));
+    if (lead == 0 || stride % width) return rows;
+    auto copy = [&](const vec<T>* from) {
+        vec<T>* to = room;
+        room += vectors + 1;
+        for (ptrdiff_t k = 0; k < vectors; ++k) store(lanes(to) + lead + k * width, vec<lane_t<T>>(from[k].v));
+        return reinterpret_cast<const vec<T>*>(lanes(to) + lead);
+    };
+    row_lanes<T> r = rows;
+    r.labels = copy(rows.labels), r.at_label = copy(rows.at_label), r.a = copy(rows.a), r.b = copy(rows.b);
+    if (rows.live) r.live = copy(rows.live);
+    return r;
+}
 
 template <class T, class Value>
 FASTCE_INLINE void write_class(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const row_lanes<T>& rows,

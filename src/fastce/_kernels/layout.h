@@ -137,6 +137,11 @@ inline void integers_at(const layout* a, ptrdiff_t first, ptrdiff_t n, int64_t* 
     }
 }
 
+// Asks for the elements first … first + n - 1 where they lie one after another.
+inline void prefetch_elements(const layout* a, ptrdiff_t first, ptrdiff_t n) {
+    if (a->axes == 1 && a->stride[0] == a->itemsize) prefetch_run(a->data + first * a->itemsize, n * a->itemsize);
+}
+
 // Whether numbers of this kind lie one after another, as the type that they are.
 template <class S> inline bool lies_as(const layout& a, int kind) {
     return a.kind == kind && !a.swapped && a.axes == 1 && a.stride[0] == ptrdiff_t(sizeof(S)) &&

@@ -91,6 +91,7 @@ cdef struct Batch:
     double[BATCH] inverse, curvature, bend
     double[BATCH] hess_at_label  # … and at the label
     double[BATCH] loss
+    double plain_loss  # the sum of the losses of rows that ended plainly; negative if they did not
     double[BATCH] lse  # where z_loss is not 0, once the losses are found
 
 
@@ -127,6 +128,11 @@ cdef inline bint is_plain(const Problem* p) noexcept nogil:
         p.output == GRADIENT and p.targets == NULL and p.share == 0 and p.z_loss == 0
         and p.class_weight == NULL and p.sample_weight == NULL and p.losses == NULL and not p.exact
     )
+
+
+cdef inline bint ends_plainly(const Problem* p, const Batch* b) noexcept nogil:
+    """Whether the batch is plain: all its rows have a label and the same weight, and nothing else matters."""
+    return is_plain(p) and p.hess == NULL and b.uniform == b.rows
 
 
 cdef inline bint is_paired(const Problem* p) noexcept nogil:

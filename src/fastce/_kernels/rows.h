@@ -124,10 +124,14 @@ inline int judge_sums(double* rest, double* own, const double* weight, ptrdiff_t
 // The sum of log(1 + rest / own) over at most 64 rows, as one logarithm of a product; negative where that is
 // not precise enough: numbers so large or small that a product might leave the range, or losses so small
 // that 1 hides them.
+constexpr double kMostFactor = vec<double>::lanes == 2 ? 0x1p31 : 0x1p62;  // 64 / lanes factors to a lane
+FASTCE_INLINE double log_of_ratio(const vec<double>* totals, const vec<double>* owns, ptrdiff_t n) {
+    const double sum = lane_sum(log((totals[0] * totals[1]) / (owns[0] * owns[1])));
+    return sum > 1e-7 * double(n) && sum < HUGE_VAL ? sum : -1;
+}
 inline double log_of_product(const double* rest, const double* own, ptrdiff_t n) {
-    constexpr double bound = vec<double>::lanes == 2 ? 0x1p31 : 0x1p62;  // 64 / lanes factors to a lane
     constexpr ptrdiff_t lanes = vec<double>::lanes;
-    const vec<double> largest(bound), smallest(1 / bound), one(1.0);
+    const vec<double> largest(kMostFactor), smallest(1 / kMostFactor), one(1.0);
     vec<double> totals[2] = {one, one}, owns[2] = {one, one};  // so that products wait less for each other
     raw_of<double>::mask fits = one.v == one.v;
     auto take = [&](ptrdiff_t i, int chain) __attribute__((always_inline)) {
@@ -139,8 +143,7 @@ inline double log_of_product(const double* rest, const double* own, ptrdiff_t n)
     ptrdiff_t i = 0;
     for (; i + 2 * lanes <= n; i += 2 * lanes) take(i, 0), take(i + lanes, 1);
     if (i < n) take(i, 0);
-    const double sum = lane_sum(log((totals[0] * totals[1]) / (owns[0] * owns[1])));
-    return !any(~fits) && sum > 1e-7 * double(n) && sum < HUGE_VAL ? sum : -1;
+    return any(~fits) ? -1 : log_of_ratio(totals, owns, n);
 }
 
 // n numbers x + rest as lanes, in two parts that together are more precise than one.
@@ -161,23 +164,69 @@ inline void split_doubles(const double* x, const double* rest, ptrdiff_t n, vec<
     }
 }
 
-// The same of n rows that have a label and all the same weight, kappa unit, and nothing else: what their
-// exponentials, kept times kExpScale, are multiplied by, and what is at the label.
-template <class T>
-inline void plain_coefficients(const double* rest, const double* own, double kappa, double unit, ptrdiff_t n,
-                               vec<T>* high, vec<T>* low, vec<T>* at_label) {
-    constexpr ptrdiff_t width = vec<T>::lanes, half = vec<double>::lanes;
-    const vec<double> target(kappa), all(unit), unscale(1 / kExpScale), zero(0.0);
-    for (ptrdiff_t i = 0; i < n; i += width) {
-        alignas(64) double factor[width], labels[width], none[width] = {};
-        for (ptrdiff_t j = 0; j < width; j += half) {
-            const auto f = coefficients_of(load(rest + i + j), load(own + i + j), target, zero, all);
-            store(factor + j, f.factor * unscale);
-            store(labels + j, f.at_label);
+// What the exponentials of rows are multiplied by, in two parts, and what is at the label; of rows that have a
+// label and the weight `unit`, and nothing else. `rest` and `total` are times kExpScale, as exponentials are kept.
+template <class T> struct plain_rows {
+    vec<T>*high, *low, *at_label;
+
+    FASTCE_INLINE void put(ptrdiff_t k, const vec<double>* rest, const vec<double>* total, vec<double> unit) const {
+        constexpr int last = vec<T>::lanes / vec<double>::lanes - 1;
+        const vec<double> zero(0.0), one(1.0);
+        vec<double> factor[last + 1], label[last + 1];
+        for (int j = 0; j <= last; ++j) {
+            factor[j] = unit * (one / total[j]);
+            label[j] = (zero - rest[j]) * factor[j];
         }
-        split_doubles(factor, none, width, high + i / width, low + i / width);
-        at_label[i / width] = narrow_lanes<T>(labels);
+        at_label[k] = narrowed<T>(label[0], label[last]);
+        high[k] = narrowed<T>(factor[0], factor[last]);
+        if constexpr (last == 0) low[k] = vec<T>(0.0);
+        else low[k] = narrowed<T>(factor[0] - widened<0>(high[k].v), factor[1] - widened<1>(high[k].v));
     }
+};
+
+// All that is to be done with at most 64 such rows once their exponentials are summed, in one sweep: what
+// judge_sums and log_of_product do, and their coefficients where rows.high is given. Returns the sum of their losses;
+// negative where anything is unusual, which those two then have to tell.
+template <class T, class S>
+FASTCE_APART double end_plainly(const double* rest, const S* own, ptrdiff_t n, double unit, plain_rows<T> rows) {
+    constexpr ptrdiff_t width = vec<double>::lanes, parts = vec<T>::lanes / width;
+    constexpr double down = width == 2 ? 1 / kExpScale : 1;  // products of two lanes have no room for kExpScale
+    constexpr double most = kLargestSum * kExpScale, largest = most < kMostFactor / down ? most : kMostFactor / down;
+    constexpr double smallest = kSmallestSum * kExpScale, least = 1 / (kMostFactor * down);
+    const vec<double> one(1.0), all(unit), scale(down);
+    vec<double> totals[2] = {one, one}, owns[2] = {one, one};
+    vec<double> least_total(largest), most_total(0.0), least_own(largest), most_lost(-1.0);
+    auto take = [&](ptrdiff_t k, auto whole, auto gradient) __attribute__((always_inline)) {
+        vec<double> others[parts], total[parts];
+        for (int j = 0; j < parts; ++j) {
+            const ptrdiff_t i = (k * parts + j) * width;
+            vec<double> r = load(rest + i), o = load_widened(own + i);
+            [[maybe_unused]] const auto no_row = lane_numbers<double>() >= n - i;
+            if constexpr (!whole) {
+                r = select<double>(no_row, vec<double>(kExpScale), r);
+                o = select<double>(no_row, one, o);
+            }
+            others[j] = r;
+            total[j] = r + o;
+            least_total = minimum(least_total, total[j]);
+            most_total = maximum(most_total, total[j]);
+            least_own = minimum(least_own, o);
+            most_lost = maximum(most_lost, o * vec<double>(kLeastRest) - r);
+            if constexpr (!whole) o = select<double>(no_row, total[j], o);
+            owns[j] = owns[j] * (o * scale);
+            totals[j] = totals[j] * (total[j] * scale);
+        }
+        if constexpr (gradient) rows.put(k, others, total, all);
+    };
+    auto take_all = [&](auto gradient) __attribute__((always_inline)) {
+        ptrdiff_t k = 0;
+        for (; (k + 1) * vec<T>::lanes <= n; ++k) take(k, std::true_type(), gradient);
+        if (k * vec<T>::lanes < n) take(k, std::false_type(), gradient);
+    };
+    rows.high ? take_all(std::true_type()) : take_all(std::false_type());
+    const auto fits =
+        (least_total.v > smallest) & (most_total.v < largest) & (least_own.v > least) & (most_lost.v <= 0);
+    return any(~fits) ? -1 : log_of_ratio(totals, owns, n);  // which is not above 0 where a total is NaN
 }
 
 }  // namespace fastce

@@ -12,44 +12,55 @@ from libc.string cimport memcpy, memset
 
 from .ends cimport WIDTH, end_batch, end_plain_batch, label_of_maximum
 from .problem cimport (
-    BATCH, LOG_SOFTMAX, LOGSUMEXP, Batch, Problem, Tally, count_rows, empty_batch, is_paired, is_plain,
-    is_smoothed, needs_top,
+    BATCH, LOG_SOFTMAX, LOGSUMEXP, Batch, Problem, Tally, add_exactly, count_rows, empty_batch,
+    ends_plainly, is_paired, is_plain, is_smoothed, needs_top,
 )
 from .row cimport anchor_at, choose_anchor, row_max
 from .targets cimport beta_of_classes, beta_varies
-from .tile_output cimport Tile, write_outputs
+from .tile_output cimport Tile, plain_rows_of, write_outputs
 from .vector cimport (
-    F64, doubles, finish, judge_sums, kAhead, kClearWinner, kExpScale, kFaded, kLeastRest, kOutOfRange, lane,
-    lanes_of, load_first, number, numbers, part_pairs, put_doubles, real, row_sums,
-    row_tops, scaled_exp, set_lane, spread, store_lanes, store_products,
-    take_exps, vec, writer,
+    F64, doubles, end_plainly, finish, judge_sums, kAhead, kClearWinner, kExpScale, kFaded,
+    kLeastRest, kOutOfRange, lane, lanes_of, load_first, number, numbers, part_pairs, put_doubles,
+    real, row_sums, row_tops, scaled_exp, set_lane, spread, store_lanes, store_products, take_exps,
+    vec, writer,
 )
 
 cdef enum:
-    SHORT = 128  # rows of fewer classes are done in tiles
+    SHORT = 320  # rows of fewer classes are done in tiles …
+    SHORT_OF_DOUBLES = 128  # … and if their lanes are double, of fewer than this
+    SHORT_VECTORS = 80  # of at least four lanes, or two double ones
     NARROW = 32
-    SHORT_VECTORS = 64  # of at least two lanes
     TILE_ROWS = 16
-    TILE_LANES = 2112  # BATCH * NARROW or TILE_ROWS * SHORT, and some vectors
+    BEYOND = 64  # lanes: vectors are written and loaded across the end of a tile
     BATCH_VECTORS = 32  # of at least two lanes
 
 
-cdef inline Py_ssize_t tile_bytes() noexcept nogil:
-    return 4 * TILE_LANES * sizeof(double)
-
-
-cdef inline Tile tile_in(char* scratch) noexcept nogil:
-    cdef Tile tile
-    cdef Py_ssize_t part = TILE_LANES * sizeof(double)
-    tile.exps = scratch
-    tile.beta = scratch + part
-    tile.packed = scratch + 2 * part
-    tile.logits = scratch + 3 * part
-    return tile
+cdef inline bint is_short(const Problem* p) noexcept nogil:
+    return p.classes < (SHORT_OF_DOUBLES if p.exact else SHORT)
 
 
 cdef inline Py_ssize_t rows_of_tile(const Problem* p) noexcept nogil:
     return BATCH if p.classes <= NARROW else TILE_ROWS
+
+
+cdef inline Py_ssize_t part_bytes(const Problem* p) noexcept nogil:
+    """Bytes of a part of a tile's scratch, whole lines: products of its logits are double."""
+    return (rows_of_tile(p) * p.classes + BEYOND) // 8 * 8 * sizeof(double)
+
+
+cdef inline Py_ssize_t tile_bytes(const Problem* p) noexcept nogil:
+    return 4 * part_bytes(p) + 3 * BATCH * sizeof(double)
+
+
+cdef inline Tile tile_in(const Problem* p, char* scratch) noexcept nogil:
+    cdef Tile tile
+    cdef Py_ssize_t part = part_bytes(p)
+    tile.exps = scratch
+    tile.beta = scratch + part
+    tile.packed = scratch + 2 * part
+    tile.logits = scratch + 3 * part
+    tile.plain = scratch + 4 * part
+    return tile
 
 
 cdef inline void exps_as_they_lie(
@@ -94,14 +105,14 @@ cdef inline void take_exps_by_row(
 
 
 cdef inline bint sum_tile(
-    Py_ssize_t classes, Py_ssize_t tile_rows, Batch* b, vec[real]* exps
+    const Problem* p, const Tile* tile, Py_ssize_t tile_rows, Batch* b, vec[real]* exps
 ) noexcept nogil:
     """Sums the exponentials of each row, the label's apart; False if a sum is out of range.
 
     Sums of floats are exact enough in double for the label's to be subtracted; sums of doubles are not, and
     there it is taken out before.
     """
-    cdef Py_ssize_t i, c
+    cdef Py_ssize_t i, c, classes = p.classes
     cdef int judgement
     cdef vec[double] total
     if b.label[0] >= 0:
@@ -114,6 +125,10 @@ cdef inline bint sum_tile(
     for i from 0 <= i < tile_rows by WIDTH:
         total = row_sums(exps, i * classes, classes)
         put_doubles(b.rest + i, total if real is double else total - doubles(b.own + i))
+    if ends_plainly(p, b):
+        b.plain_loss = end_plainly(b.rest, b.own, b.rows, p.unit, plain_rows_of(p, tile, exps))
+        if b.plain_loss >= 0:
+            return True
     judgement = judge_sums(b.rest, b.own, b.weight, tile_rows)
     b.vivid = not judgement & kFaded
     if judgement & kClearWinner:
@@ -140,7 +155,7 @@ cdef inline void find_own_logits(const real* x, Py_ssize_t classes, Batch* b) no
 
 
 cdef inline bint sum_as_it_lies(
-    const Problem* p, const real* x, Py_ssize_t tile_rows, Batch* b, vec[real]* exps
+    const Problem* p, const Tile* tile, const real* x, Py_ssize_t tile_rows, Batch* b, vec[real]* exps
 ) noexcept nogil:
     """Sums the tile with the anchor 0 for all rows; False if that does not suit one of them."""
     cdef Py_ssize_t i, classes = p.classes, n = b.rows * classes
@@ -155,7 +170,7 @@ cdef inline bint sum_as_it_lies(
         b.vivid = not judgement & kFaded
         return not judgement & kOutOfRange
     exps_as_they_lie(x, n, exps, tile_rows * classes)
-    return sum_tile(classes, tile_rows, b, exps)
+    return sum_tile(p, tile, tile_rows, b, exps)
 
 
 cdef inline void find_betas(const Problem* p, const Batch* b, vec[real]* betas) noexcept nogil:
@@ -222,7 +237,7 @@ cdef inline void tiles_of_block(
 ) noexcept nogil:
     """All of a block: sums, losses, gradients, tile by tile."""
     cdef Batch b
-    cdef Tile tile = tile_in(scratch)
+    cdef Tile tile = tile_in(p, scratch)
     cdef vec[real]* exps = <vec[real]*> tile.exps
     cdef vec[real]* logits = <vec[real]*> tile.logits
     cdef Py_ssize_t tile_rows = rows_of_tile(p), filled
@@ -233,14 +248,17 @@ cdef inline void tiles_of_block(
         b.rows = min(tile_rows, end - b.first)
         count_rows(p, &b, tally)
         x = packed_rows(p, &b, tile.packed, like)
+        b.plain_loss = -1
         filled = (b.rows + WIDTH - 1) // WIDTH * WIDTH
-        if needs_top(p) or not sum_as_it_lies(p, x, filled, &b, exps):
+        if needs_top(p) or not sum_as_it_lies(p, &tile, x, filled, &b, exps):
             find_tops(p, x, filled, &b, logits)
             take_exps_by_row(p, filled, &b, logits, exps)
-            sum_tile(p.classes, filled, &b, exps)
+            sum_tile(p, &tile, filled, &b, exps)
         if is_smoothed(p):
             sum_tile_products(p, filled, &b, logits, <vec[real]*> tile.beta)
-        if not is_plain(p) or not end_plain_batch(p, &b, tally):
+        if b.plain_loss >= 0:
+            add_exactly(&tally.loss, &tally.loss_lost, b.plain_loss)
+        elif not is_plain(p) or not end_plain_batch(p, &b, tally):
             if not b.vivid:
                 find_own_logits(x, p.classes, &b)
             end_batch(p, &b, tally, like)

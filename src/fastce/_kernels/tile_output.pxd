@@ -11,8 +11,9 @@ from .ends cimport WIDTH, find_coefficients
 from .problem cimport BATCH, LOG_SOFTMAX, Batch, Problem, is_paired, is_smoothed
 from .targets cimport beta_varies
 from .vector cimport (
-    F64, advance, bend_rows, doubles, kExpScale, lane, numbers, product_sum, put_doubles, put_pairs, real,
-    room, scale_both, scale_rows, seek, set_number, shift_rows, short_rows, split_doubles, vec, writer,
+    F64, advance, bend_rows, doubles, kExpScale, lane, lanes_of, numbers, plain_rows, product_sum,
+    put_doubles, put_pairs, real, room, scale_both, scale_rows, seek, set_number, shift_rows,
+    short_rows, split_doubles, vec, writer,
 )
 
 cdef enum:
@@ -21,11 +22,40 @@ cdef enum:
 
 cdef struct Tile:
     # Scratch, in lanes: exponentials, beta, logits or gradient that do not lie one after another, and the
-    # logits as lanes where their maxima are looked for.
+    # logits as lanes where their maxima are looked for; the coefficients of rows that ended plainly.
     char* exps
     char* beta
     char* packed
     char* logits
+    char* plain
+
+
+cdef inline plain_rows[real] plain_rows_of(
+    const Problem* p, const Tile* tile, const vec[real]* like
+) noexcept nogil:
+    """Where the coefficients of rows that end plainly are."""
+    cdef plain_rows[real] rows
+    cdef Py_ssize_t vectors = BATCH // lanes_of(like)
+    rows.low = <vec[real]*> tile.plain
+    rows.at_label = rows.low + vectors
+    rows.high = rows.low + 2 * vectors if p.grad != NULL else NULL
+    return rows
+
+
+cdef inline void find_plain_gradient(
+    const Problem* p, const Batch* b, const Tile* tile, real* out, Py_ssize_t n
+) noexcept nogil:
+    """The gradient of a tile whose rows ended plainly."""
+    cdef short_rows[real] rows
+    cdef vec[real]* exps = <vec[real]*> tile.exps
+    cdef plain_rows[real] plain = plain_rows_of(p, tile, exps)
+    cdef Py_ssize_t i
+    rows.pattern, rows.classes = <const vec[real]*> p.pattern, p.classes
+    rows.a, rows.b = plain.high, plain.low
+    rows.c = NULL
+    scale_rows(out, n, exps, rows)
+    for i in range(b.rows):
+        set_number(out + i * p.classes + b.label[i], lane(plain.at_label, i))
 
 
 cdef inline void clear_skipped(Batch* b, Py_ssize_t classes, real* out) noexcept nogil:
@@ -124,7 +154,9 @@ cdef inline void find_pairs(Batch* b, real* out) noexcept nogil:
 cdef inline void find_output(
     const Problem* p, Batch* b, const Tile* tile, const real* x, real* out, Py_ssize_t n, bint hess
 ) noexcept nogil:
-    if is_paired(p):
+    if b.plain_loss >= 0:
+        find_plain_gradient(p, b, tile, out, n)
+    elif is_paired(p):
         find_pairs(b, out)
         clear_skipped(b, p.classes, out)
     elif hess:
@@ -160,8 +192,9 @@ cdef inline void write_outputs(
 ) noexcept nogil:
     """The Hessian, if asked for, and the gradient, which may be written over the logits."""
     cdef Py_ssize_t i
-    for i from 0 <= i < b.rows by WIDTH:
-        find_coefficients(p, b, i)
+    if b.plain_loss < 0:
+        for i from 0 <= i < b.rows by WIDTH:
+            find_coefficients(p, b, i)
     if p.hess != NULL:
         write_tile(p, b, tile, x, p.hess, &w[1], True)
     write_tile(p, b, tile, x, p.grad, w, False)

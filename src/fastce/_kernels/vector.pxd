@@ -137,6 +137,9 @@ cdef extern from "<columns.h>" namespace "fastce" nogil:
         const vec[T]* a
         const vec[T]* b
         const vec[T]* c
+    double end_plain_lanes[T](
+        const wide_lanes[T]*, const vec[T]*, Py_ssize_t, double, const plain_rows[T]&
+    )
     void put_labels[T](const int64_t*, Py_ssize_t, vec[T]*)
     void add_classes[T](
         const vec[T]*, Py_ssize_t pitch, Py_ssize_t vectors, int64_t c, Py_ssize_t classes,
@@ -147,6 +150,9 @@ cdef extern from "<columns.h>" namespace "fastce" nogil:
         char* stages
         bint begun, left
     Py_ssize_t kStage "fastce::run_writer::kStage"
+    row_lanes[T] in_step[T](
+        const row_lanes[T]&, const T*, Py_ssize_t stride, Py_ssize_t vectors, vec[T]* room
+    )
     void write_gradient[T](T*, Py_ssize_t, const run_writer&, int64_t c, const vec[T]*, const row_lanes[T]&)
     void write_curvature[T](T*, Py_ssize_t, const run_writer&, int64_t c, const vec[T]*, const row_lanes[T]&)
     void write_difference[T](T*, Py_ssize_t, const run_writer&, int64_t c, const T* x, const row_lanes[T]&)
@@ -171,8 +177,11 @@ cdef extern from "<rows.h>" namespace "fastce" nogil:
     )
     int judge_sums(double* rest, double* own, const double* weight, Py_ssize_t)
     double log_of_product(const double* rest, const double* own, Py_ssize_t)
-    void plain_coefficients[T](
-        const double*, const double*, double, double, Py_ssize_t, vec[T]*, vec[T]*, vec[T]*)
+    cdef cppclass plain_rows[T]:
+        vec[T]* high
+        vec[T]* low
+        vec[T]* at_label
+    double end_plainly[T](const double*, const double*, Py_ssize_t, double, plain_rows[T])
     void split_doubles[T](const double*, const double*, Py_ssize_t, vec[T]*, vec[T]*)
 
 cdef extern from "<logistic.h>" namespace "fastce" nogil:
@@ -235,6 +244,7 @@ cdef extern from "<layout.h>" namespace "fastce" nogil:
     void no_axes(layout*)
     void add_axis(layout*, Py_ssize_t length, Py_ssize_t stride)
     layout in_memory_order(const layout&)
+    void prefetch_elements(const layout*, Py_ssize_t first, Py_ssize_t n)
     void integers_at(const layout*, Py_ssize_t first, Py_ssize_t n, int64_t* out)
     const int64_t* find_integers(const layout*, Py_ssize_t first, Py_ssize_t n, int64_t* room)
     void doubles_at(const layout*, Py_ssize_t first, Py_ssize_t n, double* out)
