@@ -21,8 +21,8 @@ from .tile_output cimport Tile, plain_rows_of, write_outputs
 from .vector cimport (
     F64, doubles, end_plainly, finish, judge_sums, kAhead, kClearWinner, kExpScale, kFaded,
     kLeastRest, kOutOfRange, lane, lanes_of, load_first, number, numbers, part_pairs, put_doubles,
-    real, row_sums, row_tops, scaled_exp, set_lane, spread, store_lanes, store_products, take_exps,
-    vec, writer,
+    real, row_sums, row_tops, set_lane, short_rows, spread, store_lanes, store_products,
+    take_exps, take_row_exps, vec, writer,
 )
 
 cdef enum:
@@ -90,18 +90,23 @@ cdef inline void find_tops(
 
 
 cdef inline void take_exps_by_row(
-    const Problem* p, Py_ssize_t tile_rows, const Batch* b, const vec[real]* logits, vec[real]* exps
+    const Problem* p, const real* x, Py_ssize_t tile_rows, const Batch* b, const vec[real]* logits,
+    vec[real]* exps,
 ) noexcept nogil:
-    """exp(x - anchor), an anchor for every row."""
-    cdef const vec[real]* pattern = <const vec[real]*> p.pattern
+    """exp(x - anchor), an anchor for every row; where it is 0 for all of them, as the logits lie."""
     cdef vec[real] anchors[BATCH_VECTORS]
-    cdef Py_ssize_t i, k = 0, t = 0, width = lanes_of(exps)
+    cdef short_rows[real] rows
+    cdef Py_ssize_t i, n = tile_rows * p.classes
+    cdef bint moved = False
+    for i in range(b.rows):
+        moved |= b.anchor[i] != 0
+    if not moved:
+        exps_as_they_lie(x, b.rows * p.classes, exps, n)
+        return
     numbers(<const char*> b.anchor, F64, tile_rows, &anchors[0])
-    for i in range((tile_rows * p.classes + width - 1) // width):
-        exps[i] = scaled_exp(logits[i] - spread(anchors[t], pattern + k))
-        k += 1
-        if k == p.classes:
-            t, k = t + 1, 0
+    rows.pattern, rows.classes = <const vec[real]*> p.pattern, p.classes
+    rows.a = &anchors[0]
+    take_row_exps(logits, (n + lanes_of(exps) - 1) // lanes_of(exps), rows, exps)
 
 
 cdef inline bint sum_tile(
@@ -252,7 +257,7 @@ cdef inline void tiles_of_block(
         filled = (b.rows + WIDTH - 1) // WIDTH * WIDTH
         if needs_top(p) or not sum_as_it_lies(p, &tile, x, filled, &b, exps):
             find_tops(p, x, filled, &b, logits)
-            take_exps_by_row(p, filled, &b, logits, exps)
+            take_exps_by_row(p, x, filled, &b, logits, exps)
             sum_tile(p, &tile, filled, &b, exps)
         if is_smoothed(p):
             sum_tile_products(p, filled, &b, logits, <vec[real]*> tile.beta)

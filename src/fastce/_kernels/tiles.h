@@ -26,6 +26,16 @@ template <class T> struct short_rows {
     const vec<T>*a, *b, *c, *d;
 };
 
+// exp(x - a) of the logits of rows.
+template <class T>
+FASTCE_APART void take_row_exps(const vec<T>* x, ptrdiff_t vectors, const short_rows<T>& rows, vec<T>* exps) {
+    const vec<T>*anchor = rows.a, *pattern = rows.pattern;
+    for (ptrdiff_t i = 0, k = 0; i < vectors; ++i) {
+        exps[i] = scaled_exp(x[i] - spread(*anchor, pattern + k));
+        if (++k == rows.classes) ++anchor, k = 0;
+    }
+}
+
 // Writes value(i, of) of every vector i of n elements; of(v) is v's number for the row of every lane of it.
 template <class T, class Value>
 FASTCE_INLINE void write_rows(T* out, ptrdiff_t n, const vec<T>* pattern, ptrdiff_t classes, const Value& value) {

@@ -89,6 +89,7 @@ cdef extern from "<tiles.h>" namespace "fastce" nogil:
         const vec[T]* b
         const vec[T]* c
         const vec[T]* d
+    void take_row_exps[T](const vec[T]* x, Py_ssize_t vectors, const short_rows[T]&, vec[T]* exps)
     void scale_rows[T](T*, Py_ssize_t, const vec[T]* exps, const short_rows[T]&)
     void scale_both[T](T*, Py_ssize_t, const vec[T]* exps, const vec[T]* beta, const short_rows[T]&)
     void bend_rows[T](T*, Py_ssize_t, const vec[T]* exps, const short_rows[T]&)
