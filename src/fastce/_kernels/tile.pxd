@@ -20,15 +20,13 @@ from .targets cimport beta_of_classes, beta_varies
 from .tile_output cimport Tile, plain_rows_of, write_outputs
 from .vector cimport (
     F64, doubles, end_plainly, finish, judge_sums, kAhead, kClearWinner, kExpScale, kFaded,
-    kLeastRest, kOutOfRange, lane, lanes_of, load_first, number, numbers, part_pairs, put_doubles,
-    real, row_sums, row_tops, set_lane, short_rows, spread, store_lanes, store_products,
-    take_exps, take_row_exps, vec, writer,
+    kLeastRest, kOutOfRange, kShort, kShortOfDoubles, lane, lanes_of, load_first, number, numbers,
+    part_pairs, put_doubles, real, row_sums, row_tops, set_lane, short_rows, spread, store_lanes,
+    store_products, take_exps, take_row_exps, vec, writer,
 )
 
 cdef enum:
-    SHORT = 320  # rows of fewer classes are done in tiles …
-    SHORT_OF_DOUBLES = 128  # … and if their lanes are double, of fewer than this
-    SHORT_VECTORS = 80  # of at least four lanes, or two double ones
+    SHORT_VECTORS = 64  # of the longest of them
     NARROW = 32
     TILE_ROWS = 16
     BEYOND = 64  # lanes: vectors are written and loaded across the end of a tile
@@ -36,7 +34,8 @@ cdef enum:
 
 
 cdef inline bint is_short(const Problem* p) noexcept nogil:
-    return p.classes < (SHORT_OF_DOUBLES if p.exact else SHORT)
+    """Whether rows are done in tiles."""
+    return p.classes < (kShortOfDoubles if p.exact else kShort)
 
 
 cdef inline Py_ssize_t rows_of_tile(const Problem* p) noexcept nogil:

@@ -5,6 +5,10 @@
 
 namespace fastce {
 
+// Rows of fewer classes are done in tiles. Where lanes cannot be permuted by a variable, spreading each row's
+// numbers over its lanes costs more, and so do lanes of doubles.
+constexpr ptrdiff_t kShortOfDoubles = 128, kShort = vec<float>::lanes < 8 ? 128 : 320;
+
 // As many rows as lanes, one after another, are `classes` whole vectors. The pattern says to which row
 // each of their lanes belongs; spread(v, pattern + k) is v's value for the row of every lane of vector k.
 template <class T> inline void spread_pattern(vec<T>* pattern, ptrdiff_t classes) {

@@ -80,6 +80,7 @@ cdef extern from "<shuffle.h>" namespace "fastce" nogil:
     vec[double] row_tops[T](const vec[T]*, Py_ssize_t, Py_ssize_t)
 
 cdef extern from "<tiles.h>" namespace "fastce" nogil:
+    Py_ssize_t kShort, kShortOfDoubles
     vec[T] spread[T](vec[T], const vec[T]*)
     void spread_pattern[T](vec[T]*, Py_ssize_t)
     cdef cppclass short_rows[T]:
