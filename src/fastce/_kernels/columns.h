@@ -68,8 +68,8 @@ inline double end_plain_lanes(const wide_lanes<T>* sums, const vec<T>* own, ptrd
 
 // Labels of n rows as lanes. Lanes of 32 bits tell classes apart modulo 2^32.
 template <class T> using integer_lane = std::conditional_t<sizeof(lane_t<T>) == 8, uint64_t, uint32_t>;
-struct even_lane {
-    static constexpr size_t at(size_t l, size_t, int) { return 2 * l; }
+struct low_half {
+    static constexpr size_t at(size_t l, size_t, int) { return 2 * l + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__); }
 };
 template <class T> inline void put_labels(const int64_t* labels, ptrdiff_t n, vec<T>* out) {
     for (ptrdiff_t i = 0; i < n; i += vec<T>::lanes, ++out) {
@@ -79,7 +79,7 @@ template <class T> inline void put_labels(const int64_t* labels, ptrdiff_t n, ve
             *out = low;
         } else {
             memcpy(&high, labels + i + vec<double>::lanes, sizeof high);
-            *out = rearranged<even_lane, 0>(low, high);
+            *out = rearranged<low_half, 0>(low, high);
         }
     }
 }
