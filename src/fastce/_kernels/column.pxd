@@ -14,7 +14,7 @@ from .column_tile cimport (
 )
 from .ends cimport end_batch, end_plain_batch, label_of_maximum
 from .problem cimport (
-    BATCH, LOG_SOFTMAX, LOGSUMEXP, Batch, Problem, Tally, add_exactly, ends_plainly, is_plain,
+    BATCH, LOG_SOFTMAX, LOGSUMEXP, Batch, Problem, Tally, add_exactly, is_plain_batch, is_plain,
     is_smoothed, needs_top,
 )
 from .row cimport anchor_at, choose_anchor, row_max
@@ -54,7 +54,7 @@ cdef inline bint judge_batch(const Problem* p, const Columns* t, Py_ssize_t k, r
     cdef const vec[real]* own = known(p, t, OWN, like) + at
     cdef int judgement
     b.plain_loss = -1
-    if ends_plainly(p, b):
+    if is_plain_batch(p, b):
         b.plain_loss = end_plain_lanes(sums, own, b.rows, p.unit, plain_rows_of(p, t, k, like))
         if b.plain_loss >= 0:
             return True

@@ -8,7 +8,7 @@ from libc.string cimport memset
 
 from .column_tile cimport (
     ANCHORS, AT_LABEL, BASE, BEND, CURVATURE, FACTOR, HESS_AT_LABEL, INVERSE, LABELS, LIVE, LOW,
-    SHIFTED, TOGETHER, TOPS, UNIT, UNIT_REST, Columns, class_weight_of, column_beta, group_of_exps,
+    IN_STEP, TOGETHER, TOPS, UNIT, UNIT_REST, Columns, class_weight_of, column_beta, group_of_exps,
     known, logits_of, vectors_of_batch,
 )
 from .ends cimport find_coefficients
@@ -104,7 +104,7 @@ cdef inline void write_columns(const Problem* p, const Columns* t, real* like) n
     gradients.c = base if is_smoothed(p) else NULL
     if t.writer.streaming:
         gradients = in_step(
-            gradients, <const real*> t.grad, p.grad_class_stride, t.vectors, known(p, t, SHIFTED, like)
+            gradients, <const real*> t.grad, p.grad_class_stride, t.vectors, known(p, t, IN_STEP, like)
         )
     curvatures.a, curvatures.b = known(p, t, INVERSE, like), known(p, t, CURVATURE, like)
     curvatures.c = known(p, t, BEND, like)

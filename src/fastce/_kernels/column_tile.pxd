@@ -29,7 +29,7 @@ cdef enum Known:
     INVERSE, CURVATURE, BEND, HESS_AT_LABEL, SUMS
     DOTS = 17
     BETA_SUMS = 19
-    SHIFTED = 21  # once more what makes the gradient, in step with its lines (in_step)
+    IN_STEP = 21  # once more what makes the gradient, in step with its lines (columns.h)
     ALL = 26
 
 

@@ -130,7 +130,7 @@ cdef inline bint is_plain(const Problem* p) noexcept nogil:
     )
 
 
-cdef inline bint ends_plainly(const Problem* p, const Batch* b) noexcept nogil:
+cdef inline bint is_plain_batch(const Problem* p, const Batch* b) noexcept nogil:
     """Whether the batch is plain: all its rows have a label and the same weight, and nothing else matters."""
     return is_plain(p) and p.hess == NULL and b.uniform == b.rows
 

@@ -13,7 +13,7 @@ from libc.string cimport memcpy, memset
 from .ends cimport WIDTH, end_batch, end_plain_batch, label_of_maximum
 from .problem cimport (
     BATCH, LOG_SOFTMAX, LOGSUMEXP, Batch, Problem, Tally, add_exactly, count_rows, empty_batch,
-    ends_plainly, is_paired, is_plain, is_smoothed, needs_top,
+    is_plain_batch, is_paired, is_plain, is_smoothed, needs_top,
 )
 from .row cimport anchor_at, choose_anchor, row_max
 from .targets cimport beta_of_classes, beta_varies
@@ -26,7 +26,7 @@ from .vector cimport (
 )
 
 cdef enum:
-    SHORT_VECTORS = 64  # of the longest of them
+    SHORT_VECTORS = 64  # of the longest row that is short
     NARROW = 32
     TILE_ROWS = 16
     BEYOND = 64  # lanes: vectors are written and loaded across the end of a tile
@@ -129,7 +129,7 @@ cdef inline bint sum_tile(
     for i from 0 <= i < tile_rows by WIDTH:
         total = row_sums(exps, i * classes, classes)
         put_doubles(b.rest + i, total if real is double else total - doubles(b.own + i))
-    if ends_plainly(p, b):
+    if is_plain_batch(p, b):
         b.plain_loss = end_plainly(b.rest, b.own, b.rows, p.unit, plain_rows_of(p, tile, exps))
         if b.plain_loss >= 0:
             return True
