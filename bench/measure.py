@@ -34,8 +34,9 @@ from bench.shapes import Cell, Shape, parse
 
 ROUNDS = 9
 MIN_SECONDS = 0.02
-# Between two candidates, so that the worker threads of the one before have stopped spinning.
+# Between two candidates: how long the threads of the one before must rest, and how long to wait.
 PAUSE_SECONDS = 0.02
+PATIENCE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -226,12 +227,22 @@ def measure(
         }
         for _ in range(rounds):
             for name, of_slot in calls.items():
-                time.sleep(PAUSE_SECONDS)
+                settle()
                 samples[name].append(clock.time(of_slot, repetitions[name]))
     finally:
         gc.enable()
     isa = _kernels.active.__name__.rpartition(".")[2]
     return Result(cell, isa, bytes_moved(cell), samples)
+
+
+def settle() -> None:
+    """Wait until this process computes nothing: threads spin, and JAX's free memory, for 0.1 s."""
+    patience = time.perf_counter() + PATIENCE_SECONDS
+    busy = math.inf
+    while busy > PAUSE_SECONDS / 10 and time.perf_counter() < patience:
+        start = time.process_time()
+        time.sleep(PAUSE_SECONDS)
+        busy = time.process_time() - start
 
 
 def warm_up(cell: Cell, calls: dict[str, list[Callable[[], Any]]]) -> None:
