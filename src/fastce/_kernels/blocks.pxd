@@ -11,8 +11,8 @@ from libc.string cimport memset
 from .column cimport columns_of_block
 from .column_tile cimport rows_of_columns
 from .elements cimport Elements
+from .few cimport few_of_block, is_plain_few
 from .items cimport Count, elements_of_block, labels_are_good
-from .pair cimport is_plain_pair, pairs_of_block
 from .problem cimport BATCH, Batch, Problem, Tally, add_exactly, count_rows, empty_batch, empty_tally
 from .row cimport rows_of_block
 from .tile cimport is_short, tiles_of_block
@@ -154,8 +154,8 @@ cdef inline void softmax_block(
     scratch = open_writers(w, scratch, p.streaming)
     if p.inner > 1:
         columns_of_block(p, begin, end, scratch, w, &own, like)
-    elif is_plain_pair(p):
-        pairs_of_block(p, begin, end, scratch, w, &own, like)
+    elif is_plain_few(p):
+        few_of_block(p, begin, end, scratch, w, &own, like)
     elif is_short(p):
         tiles_of_block(p, begin, end, scratch, w, &own, like)
     else:

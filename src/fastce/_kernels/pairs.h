@@ -84,8 +84,6 @@ inline void put_pairs(const int64_t* label, const double* at_label, const double
 
 // ---------------------------------------------------------------- plain pairs
 
-constexpr ptrdiff_t kPlainPairs = 256;  // rows at a time
-
 // From two vectors of pairs the first, or the second, numbers of all pairs, in an order that stays within
 // 16 bytes; and from two such vectors the first, or the second, vector of pairs again.
 struct apart {

@@ -164,6 +164,9 @@ inline void split_doubles(const double* x, const double* rest, ptrdiff_t n, vec<
     }
 }
 
+// How many rows of few classes end together where they are plain.
+constexpr ptrdiff_t kPlainRun = 256;
+
 // What the exponentials of rows are multiplied by, in two parts, and what is at the label; of rows that have a
 // label and the weight `unit`, and nothing else. `rest` and `total` are times kExpScale, as exponentials are kept.
 template <class T> struct plain_rows {

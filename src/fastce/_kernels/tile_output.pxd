@@ -5,6 +5,7 @@ pattern that repeats with the tile (tiles.h); at the labels single elements are 
 have a form of their own.
 """
 
+from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
 from .ends cimport WIDTH, find_coefficients
@@ -42,20 +43,19 @@ cdef inline plain_rows[real] plain_rows_of(
     return rows
 
 
-cdef inline void find_plain_gradient(
-    const Problem* p, const Batch* b, const Tile* tile, real* out, Py_ssize_t n
+cdef inline void scale_plain_rows(
+    const Problem* p, const int64_t* label, Py_ssize_t rows, const vec[real]* exps, plain_rows[real] plain,
+    real* out,
 ) noexcept nogil:
-    """The gradient of a tile whose rows ended plainly."""
-    cdef short_rows[real] rows
-    cdef vec[real]* exps = <vec[real]*> tile.exps
-    cdef plain_rows[real] plain = plain_rows_of(p, tile, exps)
+    """The gradient of rows that ended plainly."""
+    cdef short_rows[real] of
     cdef Py_ssize_t i
-    rows.pattern, rows.classes = <const vec[real]*> p.pattern, p.classes
-    rows.a, rows.b = plain.high, plain.low
-    rows.c = NULL
-    scale_rows(out, n, exps, rows)
-    for i in range(b.rows):
-        set_number(out + i * p.classes + b.label[i], lane(plain.at_label, i))
+    of.pattern, of.classes = <const vec[real]*> p.pattern, p.classes
+    of.a, of.b = plain.high, plain.low
+    of.c = NULL
+    scale_rows(out, rows * p.classes, exps, of)
+    for i in range(rows):
+        set_number(out + i * p.classes + label[i], lane(plain.at_label, i))
 
 
 cdef inline void clear_skipped(Batch* b, Py_ssize_t classes, real* out) noexcept nogil:
@@ -154,8 +154,10 @@ cdef inline void find_pairs(Batch* b, real* out) noexcept nogil:
 cdef inline void find_output(
     const Problem* p, Batch* b, const Tile* tile, const real* x, real* out, Py_ssize_t n, bint hess
 ) noexcept nogil:
+    cdef const vec[real]* exps
     if b.plain_loss >= 0:
-        find_plain_gradient(p, b, tile, out, n)
+        exps = <const vec[real]*> tile.exps
+        scale_plain_rows(p, b.label, b.rows, exps, plain_rows_of(p, tile, exps), out)
     elif is_paired(p):
         find_pairs(b, out)
         clear_skipped(b, p.classes, out)

@@ -96,13 +96,22 @@ cdef extern from "<tiles.h>" namespace "fastce" nogil:
     void bend_rows[T](T*, Py_ssize_t, const vec[T]* exps, const short_rows[T]&)
     void shift_rows[T](T*, Py_ssize_t, const T*, const short_rows[T]&)
 
+cdef extern from "<crosswise.h>" namespace "fastce" nogil:
+    enum:
+        kFew
+    double end_crosswise[T](
+        const vec[T]* exps, const int64_t* label, Py_ssize_t rows, Py_ssize_t classes, double unit,
+        vec[T]* labels, plain_rows[T],
+    )
+    void scale_crosswise[T](
+        T*, const vec[T]* exps, Py_ssize_t rows, Py_ssize_t classes, const vec[T]* labels, plain_rows[T]
+    )
+
 cdef extern from "<pairs.h>" namespace "fastce" nogil:
     void part_pairs[T](const T*, const int64_t* label, Py_ssize_t rows, double* rest, double* own)
     void put_pairs[T](
         const int64_t* label, const double* at_label, const double* at_other, Py_ssize_t rows, T*
     )
-    enum:
-        kPlainPairs
     bint sum_plain_pairs[T](const T*, const int64_t* label, Py_ssize_t rows, vec[float]* e, double* sum)
     void find_plain_pairs[T](const vec[float]*, const int64_t* label, Py_ssize_t rows, double unit, T*, bint)
 
@@ -179,6 +188,8 @@ cdef extern from "<rows.h>" namespace "fastce" nogil:
     )
     int judge_sums(double* rest, double* own, const double* weight, Py_ssize_t)
     double log_of_product(const double* rest, const double* own, Py_ssize_t)
+    enum:
+        kPlainRun
     cdef cppclass plain_rows[T]:
         vec[T]* high
         vec[T]* low

@@ -1,0 +1,211 @@
+// Plain rows of few classes, crosswise: lane i of a vector belongs to row i, as in columns.h.
+//
+// Design. The exponentials of short rows lie one after another. Those of four classes, of as many rows as a vector has
+// lanes, become four vectors by eight shuffles within 16 bytes; where the classes are no multiple of four, the last
+// four overlap those before. Three classes are three vectors for each four rows. Then a row's sum, its label and its
+// coefficients need no lane but their own, and its end is float arithmetic of a few vectors: the loss is
+// log(1 + rest / own), summed as in logistic.h, and the gradient takes one division.
+#pragma once
+
+#include "columns.h"
+#include "logistic.h"
+
+namespace fastce {
+
+// Rows of fewer classes are done crosswise. Per vector this costs more than sums by a tree and labels one by one, and per
+// row less; where a vector has four lanes it never pays.
+constexpr ptrdiff_t kFew = vec<float>::lanes < 8 ? 0 : 13;
+
+// Four lanes at p, and at every `pitch` after it, as many as fill a vector.
+FASTCE_INLINE vec<float> load_quads(const float* p, ptrdiff_t pitch) {
+#if defined(__AVX512F__)
+    const __m512 one = _mm512_castps128_ps512(_mm_loadu_ps(p));
+    const __m512 two = _mm512_mask_insertf32x4(one, 0xffff, one, _mm_loadu_ps(p + pitch), 1);
+    const __m512 three = _mm512_mask_insertf32x4(two, 0xffff, two, _mm_loadu_ps(p + 2 * pitch), 2);
+    return vec<float>::raw(_mm512_mask_insertf32x4(three, 0xffff, three, _mm_loadu_ps(p + 3 * pitch), 3));
+#elif defined(__AVX2__)
+    return vec<float>::raw(_mm256_set_m128(_mm_loadu_ps(p + pitch), _mm_loadu_ps(p)));
+#else
+    return load(p);
+#endif
+}
+template <class T> FASTCE_INLINE void store_quads(T* p, ptrdiff_t pitch, vec<T> v) {
+    T part[vec<T>::lanes];
+    store(part, v);
+    for (int k = 0; k < vec<T>::lanes / 4; ++k) memcpy(p + k * pitch, part + 4 * k, 4 * sizeof(T));
+}
+
+// Of each four lanes, two of a and two of b.
+template <int i, int j, int k, int l> struct picked {
+    static constexpr size_t at(size_t lane, size_t lanes, int) {
+        constexpr size_t from[] = {i, j, k, l};
+        return lane / 4 * 4 + from[lane % 4] + (lane % 4 < 2 ? 0 : lanes);
+    }
+};
+template <int i, int j, int k, int l, class T> FASTCE_INLINE vec<T> pick(vec<T> a, vec<T> b) {
+    return rearranged<picked<i, j, k, l>, 0>(a, b);
+}
+
+// Rows of classes to classes of rows, or back.
+template <class T> FASTCE_INLINE void transpose(vec<T>* v) {
+    const vec<T> a = pick<0, 1, 0, 1>(v[0], v[1]), b = pick<2, 3, 2, 3>(v[0], v[1]);
+    const vec<T> c = pick<0, 1, 0, 1>(v[2], v[3]), d = pick<2, 3, 2, 3>(v[2], v[3]);
+    v[0] = pick<0, 2, 0, 2>(a, c), v[1] = pick<1, 3, 1, 3>(a, c);
+    v[2] = pick<0, 2, 0, 2>(b, d), v[3] = pick<1, 3, 1, 3>(b, d);
+}
+
+// The same for four rows of three classes one after another in three times four lanes.
+template <class T> FASTCE_INLINE void part_threes(vec<T>* v) {
+    const vec<T> low = pick<1, 2, 0, 1>(v[0], v[1]), high = pick<2, 3, 1, 2>(v[1], v[2]);
+    const vec<T> a = pick<0, 3, 0, 2>(v[0], high), b = pick<0, 2, 1, 3>(low, high), c = pick<1, 3, 0, 3>(low, v[2]);
+    v[0] = a, v[1] = b, v[2] = c;
+}
+template <class T> FASTCE_INLINE void join_threes(vec<T>* v) {
+    const vec<T> a = pick<0, 2, 0, 2>(v[0], v[1]), b = pick<1, 3, 1, 3>(v[1], v[2]), c = pick<0, 2, 1, 3>(v[2], v[0]);
+    v[0] = pick<0, 2, 0, 2>(a, c), v[1] = pick<0, 2, 1, 3>(b, a), v[2] = pick<1, 3, 1, 3>(c, b);
+}
+
+// Four, or all three, classes of as many rows as a vector has lanes.
+FASTCE_INLINE void load_fours(const float* rows, ptrdiff_t classes, vec<float>* v) {
+    for (int j = 0; j < 4; ++j) v[j] = load_quads(rows + j * classes, 4 * classes);
+    transpose(v);
+}
+FASTCE_INLINE void load_threes(const float* rows, vec<float>* v) {
+    for (int j = 0; j < 3; ++j) v[j] = load_quads(rows + 4 * j, 12);
+    part_threes(v);
+}
+
+// a + b for numbers that are not negative, and what that rounds away, which is added to `lost`.
+FASTCE_INLINE vec<float> exact_sum(vec<float> a, vec<float> b, vec<float>& lost) {
+    const vec<float> sum = a + b;
+    lost = lost + (minimum(a, b) - (sum - maximum(a, b)));
+    return sum;
+}
+
+// Sums of as many rows as a vector has lanes: of the label's exponentials, and of all others' in two parts.
+struct row_parts {
+    vec<float>::bits own;
+    vec<float> rest, lost;
+};
+
+// Adds n vectors of classes to the rows' sums; labels count from the first of them.
+template <int n> FASTCE_INLINE void add_to_parts(const vec<float>* v, vec<float>::bits label, row_parts& to) {
+    vec<float>::bits own[4]{};
+    vec<float> e[4];
+    for (int j = 0; j < 4; ++j) {
+        if (j < n) own[j] = bits<float>(v[j].v) & vec<float>::bits(label == uint32_t(j));
+        e[j] = j < n ? from_bits<float>(bits<float>(v[j].v) ^ own[j]) : vec<float>(0.0);
+    }
+    to.own |= (own[0] | own[1]) | (own[2] | own[3]);
+    vec<float> sum = e[0] + e[1];
+    if constexpr (n == 4) sum = exact_sum(sum, e[2] + e[3], to.lost);
+    else if constexpr (n == 3) sum = exact_sum(sum, e[2], to.lost);
+    to.rest = exact_sum(to.rest, sum, to.lost);
+}
+
+FASTCE_INLINE row_parts parts_of_three(const float* e, vec<float>::bits label) {
+    vec<float> v[3];
+    load_threes(e, v);
+    vec<float>::bits own[3];
+    for (int j = 0; j < 3; ++j) {
+        own[j] = bits<float>(v[j].v) & vec<float>::bits(label == uint32_t(j));
+        v[j] = from_bits<float>(bits<float>(v[j].v) ^ own[j]);
+    }
+    vec<float> lost(0.0);
+    const vec<float> rest = exact_sum(exact_sum(v[0], v[1], lost), v[2], lost);
+    return {(own[0] | own[1]) | own[2], rest, lost};
+}
+FASTCE_INLINE row_parts parts_of(const float* e, ptrdiff_t classes, vec<float>::bits label) {
+    row_parts to{vec<float>::bits{}, vec<float>(0.0), vec<float>(0.0)};
+    vec<float> v[4];
+    ptrdiff_t left = classes;
+    for (; left >= 4; left -= 4, e += 4, label -= 4) {
+        load_fours(e, classes, v);
+        add_to_parts<4>(v, label, to);
+    }
+    if (left == 0) return to;
+    load_fours(e + left - 4, classes, v);
+    if (left == 1) add_to_parts<1>(v + 3, label, to);
+    else if (left == 2) add_to_parts<2>(v + 2, label, to);
+    else add_to_parts<3>(v + 1, label, to);
+    return to;
+}
+
+// All that is to be done with at most kPlainRun plain rows, whole vectors of them, but the gradient's writing: the sum of
+// their losses, their coefficients where of.high is given, and labels as lanes. Negative where sums or losses
+// are too large or small for that.
+template <class T>
+FASTCE_APART double end_crosswise(const vec<T>* exps, const int64_t* label, ptrdiff_t rows, ptrdiff_t classes,
+                                  double unit, vec<T>* labels, plain_rows<T> of) {
+    if constexpr (sizeof(lane_t<T>) == 8) {
+        return -1;
+    } else {
+        using vector = vec<float>;
+        constexpr ptrdiff_t width = vector::lanes;
+        const vector zero(0.0), one(1.0), unit_high(unit), unit_low(unit - double(float(unit)));
+        vector ratio[kPlainRun / width + 1], least(HUGE_VAL), most(0.0);
+        vector::mask largest{};  // as integers, finite numbers, infinity and NaN are in this order
+        const ptrdiff_t vectors = rows / width;
+        const float* e = lanes(exps);
+        put_labels(label, rows, labels);
+        for (ptrdiff_t k = 0; k < vectors; ++k, e += width * classes) {
+            const auto mine = bits<T>(labels[k].v);
+            const row_parts parts = classes == 3 ? parts_of_three(e, mine) : parts_of(e, classes, mine);
+            vector rest = parts.rest, own = from_bits<float>(parts.own), lost = parts.lost;
+            ratio[k] = rest / own;
+            const auto size = (vector::mask)(size_of(ratio[k]).v);
+            largest = size > largest ? size : largest;
+            const vector total = exact_sum(rest, own, lost);
+            least = minimum(least, total);
+            most = maximum(most, total);
+            if (of.high) {
+                const vector inverse = one / total, high = unit_high * inverse;
+                const vector low = ((unit_high - high * total) + (unit_low - high * lost)) * inverse;
+                of.high[k] = high.v, of.low[k] = low.v;
+                of.at_label[k] = (zero - product_sum(rest, high, low, parts.lost * high)).v;
+            }
+        }
+        ratio[vectors] = zero;
+        log_product<float> product;
+        for (ptrdiff_t k = 0; k < vectors; k += 2) {
+            product.add(ratio[k], ratio[k + 1]);
+            if (k % 16 == 14) product.take_exponents();
+        }
+        product.take_exponents();
+        const double sum = product.value();
+        const vector limit(0x1p60), smallest(kSmallestSum * kExpScale), highest(kLargestSum * kExpScale);
+        const auto fits = (from_bits<float>(vector::bits(largest)) <= limit.v) & (least.v > smallest.v) & (most.v < highest.v);
+        return all_zero<float>(~fits) && sum > double(rows) * kLeastMean && sum < HUGE_VAL ? sum : -1;
+    }
+}
+
+// The gradient of such rows of three or four classes.
+template <class T>
+FASTCE_APART void scale_crosswise(T* out, const vec<T>* exps, ptrdiff_t rows, ptrdiff_t classes, const vec<T>* labels,
+                                  plain_rows<T> of) {
+    if constexpr (sizeof(lane_t<T>) == 4) {
+        constexpr ptrdiff_t width = vec<float>::lanes;
+        const float* e = lanes(exps);
+        for (ptrdiff_t k = 0; k < rows / width; ++k, e += width * classes, out += width * classes) {
+            const auto label = bits<T>(labels[k].v);
+            const vec<float> high(of.high[k].v), low(of.low[k].v), at_label(of.at_label[k].v), zero(0.0);
+            vec<float> v[4];
+            auto scale = [&](int j) __attribute__((always_inline)) {
+                v[j] = select<float>(label == uint32_t(j), at_label, product_sum(v[j], high, low, zero));
+            };
+            if (classes == 3) {
+                load_threes(e, v);
+                scale(0), scale(1), scale(2);
+                join_threes(v);
+                for (int j = 0; j < 3; ++j) store_quads(out + 4 * j, 12, vec<T>(v[j].v));
+            } else {
+                load_fours(e, 4, v);
+                scale(0), scale(1), scale(2), scale(3);
+                transpose(v);
+                for (int j = 0; j < 4; ++j) store_quads(out + 4 * j, 16, vec<T>(v[j].v));
+            }
+        }
+    }
+}
+
+}  // namespace fastce
