@@ -48,11 +48,12 @@ class Worst(NamedTuple):
 def loss_and_gradient(
     name: str, x: Any, labels: Any, reference: Any, note: str = "", **options: Any
 ) -> Measured:
-    """Return the measurement of a loss and its gradient, row by row."""
-    true = reference(x, labels, reduction="none", **options)
+    """Return the measurement of a loss and its gradient, row by row unless options say otherwise."""
+    options = {"reduction": "none", **options}
+    true = reference(x, labels, **options)
 
     def call() -> Any:
-        return getattr(fastce, name)(x, labels, reduction="none", return_grad=True, **options)
+        return getattr(fastce, name)(x, labels, return_grad=True, **options)
 
     return Measured(
         name + note,
@@ -70,6 +71,15 @@ def activation(name: str, x: Any) -> Measured:
     return Measured(name, ("value",), lambda: (getattr(fastce, name)(x),), (true,), (allowed,))
 
 
+def ordinary_rows(n: int, dtype: DType) -> Iterator[tuple[Any, Any]]:
+    """Yield logits of several sizes, with any label and with the best one."""
+    random = cases.seeded(n)
+    for scale in (0.3, 1, 3, 6):
+        x = (random.normal(size=(max(16, 8192 // n // 16 * 16), n)) * scale).astype(dtype)
+        yield x, random.integers(0, n, len(x))
+        yield x, x.argmax(axis=1)
+
+
 def measurements(dtype: DType) -> Iterator[Measured]:
     """Yield everything that is measured for one dtype."""
     for n in CLASS_COUNTS:
@@ -85,6 +95,10 @@ def measurements(dtype: DType) -> Iterator[Measured]:
             yield loss_and_gradient("softmax_cross_entropy", x, labels, reference, note, **options)
         for name in ("logsumexp", "log_softmax", "softmax"):
             yield activation(name, x)
+        for x, y in ordinary_rows(n, dtype):  # where losses are summed, plain rows end by ways of their own
+            yield loss_and_gradient(
+                "softmax_cross_entropy", x, y, wide.softmax_cross_entropy, ", sum", reduction="sum"
+            )
     sizes = np.concatenate([np.linspace(-120, 120, 20_001), np.geomspace(1e-40, 1e30, 1001)])
     x = np.concatenate([sizes, -sizes]).astype(dtype)
     p = wide_elements.sigmoid(np.linspace(-16, 16, len(x))).astype(dtype)

@@ -12,8 +12,8 @@
 
 namespace fastce {
 
-// Rows of fewer classes are done crosswise. Per vector this costs more than sums by a tree and labels one by one, and per
-// row less; where a vector has four lanes it never pays.
+// Rows of fewer classes are done crosswise. Per vector this costs more than sums by a tree and labels one by one, and
+// per row less; where a vector has four lanes it never pays.
 constexpr ptrdiff_t kFew = vec<float>::lanes < 8 ? 0 : 13;
 
 // Four lanes at p, and at every `pitch` after it, as many as fill a vector.
@@ -75,107 +75,115 @@ FASTCE_INLINE void load_threes(const float* rows, vec<float>* v) {
     part_threes(v);
 }
 
-// a + b for numbers that are not negative, and what that rounds away, which is added to `lost`.
-FASTCE_INLINE vec<float> exact_sum(vec<float> a, vec<float> b, vec<float>& lost) {
-    const vec<float> sum = a + b;
-    lost = lost + (minimum(a, b) - (sum - maximum(a, b)));
-    return sum;
-}
+// Sums of as many rows as a vector has lanes: of the label's exponentials, and of all others'; and what rounding took
+// from the latter, where anybody `asks`: a gradient does, a loss has no digits for it.
+template <bool asks> struct row_parts {
+    vec<float>::bits own{};
+    vec<float> rest{0.0}, lost{0.0};
 
-// Sums of as many rows as a vector has lanes: of the label's exponentials, and of all others' in two parts.
-struct row_parts {
-    vec<float>::bits own;
-    vec<float> rest, lost;
+    // a + b, neither of them negative.
+    FASTCE_INLINE vec<float> sum(vec<float> a, vec<float> b) {
+        const vec<float> total = a + b;
+        if constexpr (asks) lost = lost + (minimum(a, b) - (total - maximum(a, b)));
+        return total;
+    }
+    // n vectors of classes; labels count from the first of them.
+    template <int n> FASTCE_INLINE void add(const vec<float>* v, vec<float>::bits label) {
+        vec<float>::bits mine[4]{};
+        vec<float> e[n];
+        for (int j = 0; j < n; ++j) {
+            mine[j] = bits<float>(v[j].v) & vec<float>::bits(label == uint32_t(j));
+            e[j] = from_bits<float>(bits<float>(v[j].v) ^ mine[j]);
+        }
+        own |= (mine[0] | mine[1]) | (mine[2] | mine[3]);
+        vec<float> all = e[0];
+        if constexpr (n >= 2) all = sum(all, e[1]);
+        if constexpr (n == 3) all = sum(all, e[2]);
+        if constexpr (n == 4) all = sum(all, sum(e[2], e[3]));
+        rest = sum(rest, all);
+    }
 };
-
-// Adds n vectors of classes to the rows' sums; labels count from the first of them.
-template <int n> FASTCE_INLINE void add_to_parts(const vec<float>* v, vec<float>::bits label, row_parts& to) {
-    vec<float>::bits own[4]{};
-    vec<float> e[4];
-    for (int j = 0; j < 4; ++j) {
-        if (j < n) own[j] = bits<float>(v[j].v) & vec<float>::bits(label == uint32_t(j));
-        e[j] = j < n ? from_bits<float>(bits<float>(v[j].v) ^ own[j]) : vec<float>(0.0);
-    }
-    to.own |= (own[0] | own[1]) | (own[2] | own[3]);
-    vec<float> sum = e[0] + e[1];
-    if constexpr (n == 4) sum = exact_sum(sum, e[2] + e[3], to.lost);
-    else if constexpr (n == 3) sum = exact_sum(sum, e[2], to.lost);
-    to.rest = exact_sum(to.rest, sum, to.lost);
-}
-
-FASTCE_INLINE row_parts parts_of_three(const float* e, vec<float>::bits label) {
-    vec<float> v[3];
-    load_threes(e, v);
-    vec<float>::bits own[3];
-    for (int j = 0; j < 3; ++j) {
-        own[j] = bits<float>(v[j].v) & vec<float>::bits(label == uint32_t(j));
-        v[j] = from_bits<float>(bits<float>(v[j].v) ^ own[j]);
-    }
-    vec<float> lost(0.0);
-    const vec<float> rest = exact_sum(exact_sum(v[0], v[1], lost), v[2], lost);
-    return {(own[0] | own[1]) | own[2], rest, lost};
-}
-FASTCE_INLINE row_parts parts_of(const float* e, ptrdiff_t classes, vec<float>::bits label) {
-    row_parts to{vec<float>::bits{}, vec<float>(0.0), vec<float>(0.0)};
+template <bool asks> FASTCE_INLINE row_parts<asks> parts_of(const float* e, ptrdiff_t classes, vec<float>::bits label) {
+    row_parts<asks> parts;
     vec<float> v[4];
+    if (classes == 3) {
+        load_threes(e, v);
+        parts.template add<3>(v, label);
+        return parts;
+    }
     ptrdiff_t left = classes;
     for (; left >= 4; left -= 4, e += 4, label -= 4) {
         load_fours(e, classes, v);
-        add_to_parts<4>(v, label, to);
+        parts.template add<4>(v, label);
     }
-    if (left == 0) return to;
+    if (left == 0) return parts;
     load_fours(e + left - 4, classes, v);
-    if (left == 1) add_to_parts<1>(v + 3, label, to);
-    else if (left == 2) add_to_parts<2>(v + 2, label, to);
-    else add_to_parts<3>(v + 1, label, to);
-    return to;
+    if (left == 1) parts.template add<1>(v + 3, label);
+    else if (left == 2) parts.template add<2>(v + 2, label);
+    else parts.template add<3>(v + 1, label);
+    return parts;
 }
 
-// All that is to be done with at most kPlainRun plain rows, whole vectors of them, but the gradient's writing: the sum of
-// their losses, their coefficients where of.high is given, and labels as lanes. Negative where sums or losses
-// are too large or small for that.
+// The ends of rows, as lanes: rest / own of each, and the coefficients of a gradient. What is seen of them tells in
+// the end whether all were as this needs them.
+struct row_ends {
+    vec<float> ratio[kPlainRun / vec<float>::lanes + 1], least{HUGE_VAL}, most{0.0};
+    vec<float>::mask largest{};  // as integers, finite numbers, infinity and NaN are in this order
+
+    template <bool graded, class T>
+    FASTCE_INLINE void put(ptrdiff_t k, row_parts<graded> parts, double unit, const plain_rows<T>& of) {
+        const vec<float> one(1.0), zero(0.0), unit_high(unit), unit_low(unit - double(float(unit)));
+        const vec<float> rest = parts.rest, own = from_bits<float>(parts.own), lost = parts.lost;
+        const vec<float> total = parts.sum(rest, own);
+        ratio[k] = rest / own;
+        const auto size = (vec<float>::mask)(size_of(ratio[k]).v);
+        largest = size > largest ? size : largest;
+        least = minimum(least, total);
+        most = maximum(most, total);
+        if constexpr (graded) {
+            const vec<float> inverse = one / total, high = unit_high * inverse;
+            const vec<float> low = ((unit_high - high * total) + (unit_low - high * parts.lost)) * inverse;
+            of.high[k] = high.v, of.low[k] = low.v;
+            of.at_label[k] = (zero - product_sum(rest, high, low, lost * high)).v;
+        }
+    }
+    // The sum of the losses of all rows, which fill `vectors`; negative where it has to be found otherwise.
+    FASTCE_INLINE double loss(ptrdiff_t vectors) {
+        const vec<float> limit(0x1p60), smallest(kSmallestSum * kExpScale), highest(kLargestSum * kExpScale);
+        log_product<float> product;
+        ratio[vectors] = vec<float>(0.0);
+        for (ptrdiff_t k = 0; k < vectors; k += 2) {
+            product.add(ratio[k], ratio[k + 1]);
+            if (k % 16 == 14) product.take_exponents();
+        }
+        product.take_exponents();
+        const double sum = product.value(), rows = double(vectors * vec<float>::lanes);
+        const vec<float> size = from_bits<float>(vec<float>::bits(largest));
+        const auto fits = (size.v <= limit.v) & (least.v > smallest.v) & (most.v < highest.v);
+        return all_zero<float>(~fits) && sum > rows * kLeastMean ? sum : -1;
+    }
+};
+
+// All that is to be done with at most kPlainRun plain rows, whole vectors of them, but the gradient's writing: the sum
+// of their losses, their coefficients where of.high is given, and labels as lanes. Negative where sums or losses are
+// too large or small for that.
 template <class T>
 FASTCE_APART double end_crosswise(const vec<T>* exps, const int64_t* label, ptrdiff_t rows, ptrdiff_t classes,
                                   double unit, vec<T>* labels, plain_rows<T> of) {
     if constexpr (sizeof(lane_t<T>) == 8) {
         return -1;
     } else {
-        using vector = vec<float>;
-        constexpr ptrdiff_t width = vector::lanes;
-        const vector zero(0.0), one(1.0), unit_high(unit), unit_low(unit - double(float(unit)));
-        vector ratio[kPlainRun / width + 1], least(HUGE_VAL), most(0.0);
-        vector::mask largest{};  // as integers, finite numbers, infinity and NaN are in this order
-        const ptrdiff_t vectors = rows / width;
-        const float* e = lanes(exps);
+        constexpr ptrdiff_t width = vec<float>::lanes;
+        row_ends ends;
         put_labels(label, rows, labels);
-        for (ptrdiff_t k = 0; k < vectors; ++k, e += width * classes) {
-            const auto mine = bits<T>(labels[k].v);
-            const row_parts parts = classes == 3 ? parts_of_three(e, mine) : parts_of(e, classes, mine);
-            vector rest = parts.rest, own = from_bits<float>(parts.own), lost = parts.lost;
-            ratio[k] = rest / own;
-            const auto size = (vector::mask)(size_of(ratio[k]).v);
-            largest = size > largest ? size : largest;
-            const vector total = exact_sum(rest, own, lost);
-            least = minimum(least, total);
-            most = maximum(most, total);
-            if (of.high) {
-                const vector inverse = one / total, high = unit_high * inverse;
-                const vector low = ((unit_high - high * total) + (unit_low - high * lost)) * inverse;
-                of.high[k] = high.v, of.low[k] = low.v;
-                of.at_label[k] = (zero - product_sum(rest, high, low, parts.lost * high)).v;
+        auto end_all = [&](auto graded) __attribute__((always_inline)) {
+            for (ptrdiff_t k = 0; k < rows / width; ++k) {
+                const float* e = lanes(exps) + k * width * classes;
+                ends.put(k, parts_of<graded>(e, classes, bits<T>(labels[k].v)), unit, of);
             }
-        }
-        ratio[vectors] = zero;
-        log_product<float> product;
-        for (ptrdiff_t k = 0; k < vectors; k += 2) {
-            product.add(ratio[k], ratio[k + 1]);
-            if (k % 16 == 14) product.take_exponents();
-        }
-        product.take_exponents();
-        const double sum = product.value();
-        const vector limit(0x1p60), smallest(kSmallestSum * kExpScale), highest(kLargestSum * kExpScale);
-        const auto fits = (from_bits<float>(vector::bits(largest)) <= limit.v) & (least.v > smallest.v) & (most.v < highest.v);
-        return all_zero<float>(~fits) && sum > double(rows) * kLeastMean && sum < HUGE_VAL ? sum : -1;
+        };
+        of.high ? end_all(std::true_type()) : end_all(std::false_type());
+        return ends.loss(rows / width);
     }
 }
 
