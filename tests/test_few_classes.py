@@ -21,7 +21,8 @@ each_number_of_classes = pytest.mark.parametrize("classes", CLASSES)
 
 def rows_of(rows: int, classes: int, dtype) -> tuple[np.ndarray, np.ndarray]:
     """Return logits and labels."""
-    return cases.random_logits((rows, classes), dtype), cases.seeded(rows).integers(0, classes, rows)
+    labels = cases.seeded(rows).integers(0, classes, rows)
+    return cases.random_logits((rows, classes), dtype), labels
 
 
 def check(x, labels, isas, **options) -> None:

@@ -48,7 +48,7 @@ class Worst(NamedTuple):
 def loss_and_gradient(
     name: str, x: Any, labels: Any, reference: Any, note: str = "", **options: Any
 ) -> Measured:
-    """Return the measurement of a loss and its gradient, row by row unless options say otherwise."""
+    """Return the measurement of a loss and its gradient, row by row unless told otherwise."""
     options = {"reduction": "none", **options}
     true = reference(x, labels, **options)
 
@@ -72,7 +72,7 @@ def activation(name: str, x: Any) -> Measured:
 
 
 def ordinary_rows(n: int, dtype: DType) -> Iterator[tuple[Any, Any]]:
-    """Yield logits of several sizes, with any label and with the best one."""
+    """Yield what ends in ways of its own where losses are summed: with any label, and the best."""
     random = cases.seeded(n)
     for scale in (0.3, 1, 3, 6):
         x = (random.normal(size=(max(16, 8192 // n // 16 * 16), n)) * scale).astype(dtype)
@@ -95,7 +95,7 @@ def measurements(dtype: DType) -> Iterator[Measured]:
             yield loss_and_gradient("softmax_cross_entropy", x, labels, reference, note, **options)
         for name in ("logsumexp", "log_softmax", "softmax"):
             yield activation(name, x)
-        for x, y in ordinary_rows(n, dtype):  # where losses are summed, plain rows end by ways of their own
+        for x, y in ordinary_rows(n, dtype):
             yield loss_and_gradient(
                 "softmax_cross_entropy", x, y, wide.softmax_cross_entropy, ", sum", reduction="sum"
             )

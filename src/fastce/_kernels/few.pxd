@@ -1,8 +1,8 @@
 """Rows of few classes, where their mean loss and its gradient are all that is asked for.
 
-Design. A run of rows is one step of pairs.h (two classes) or of crosswise.h. Where labels or logits are not as
-those need them, and for the last few rows, the run goes the way of all short rows (tile.pxd), which also
-tells what is wrong.
+Design. A run of rows is one step of pairs.h (two classes) or of crosswise.h. Where labels or logits are not
+as those need them, and for the last few rows, the run goes the way of all short rows (tile.pxd), which also tells
+what is wrong.
 """
 
 from libc.stdint cimport int64_t
@@ -32,7 +32,7 @@ cdef inline bint is_plain_few(const Problem* p) noexcept nogil:
 cdef inline double pairs_of_run(
     const Problem* p, Py_ssize_t begin, const int64_t* label, Py_ssize_t rows, writer* w, real* like
 ) noexcept nogil:
-    """The losses' sum of rows of two classes, and their gradients; negative, and nothing written, if it fails."""
+    """The losses of rows of two classes, and their gradients; negative, and nothing written, if it fails."""
     cdef vec[float] e[MOST_VECTORS]
     cdef Py_ssize_t size = 2 * rows * sizeof(real)
     cdef double sum
