@@ -17,14 +17,17 @@ namespace fastce {
 constexpr ptrdiff_t kFew = vec<float>::lanes < 8 ? 0 : 13;
 
 // Four lanes at p, and at every `pitch` after it, as many as fill a vector.
+#if defined(__AVX2__)
+FASTCE_INLINE __m256 two_quads(const float* p, ptrdiff_t pitch) {
+    return _mm256_set_m128(_mm_loadu_ps(p + pitch), _mm_loadu_ps(p));
+}
+#endif
 FASTCE_INLINE vec<float> load_quads(const float* p, ptrdiff_t pitch) {
 #if defined(__AVX512F__)
-    const __m512 one = _mm512_castps128_ps512(_mm_loadu_ps(p));
-    const __m512 two = _mm512_mask_insertf32x4(one, 0xffff, one, _mm_loadu_ps(p + pitch), 1);
-    const __m512 three = _mm512_mask_insertf32x4(two, 0xffff, two, _mm_loadu_ps(p + 2 * pitch), 2);
-    return vec<float>::raw(_mm512_mask_insertf32x4(three, 0xffff, three, _mm_loadu_ps(p + 3 * pitch), 3));
+    const __m512 low = _mm512_castps256_ps512(two_quads(p, pitch));
+    return vec<float>::raw(_mm512_mask_insertf32x8(low, 0xffff, low, two_quads(p + 2 * pitch, pitch), 1));
 #elif defined(__AVX2__)
-    return vec<float>::raw(_mm256_set_m128(_mm_loadu_ps(p + pitch), _mm_loadu_ps(p)));
+    return vec<float>::raw(two_quads(p, pitch));
 #else
     return load(p);
 #endif

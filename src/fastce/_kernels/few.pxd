@@ -1,8 +1,8 @@
 """Rows of few classes, where their mean loss and its gradient are all that is asked for.
 
 Design. A run of rows is one step of pairs.h (two classes) or of crosswise.h. Where labels or logits are not
-as those need them, and for the last few rows, the run goes the way of all short rows (tile.pxd), which also tells
-what is wrong.
+as those need them, and for the last few rows, the run goes the way of all short rows (tile.pxd), which
+also tells what is wrong.
 """
 
 from libc.stdint cimport int64_t
