@@ -5,14 +5,16 @@ label is not as that needs it, and for the last few rows, the run goes the way o
 """
 
 import cases
+import ml_dtypes
 import numpy as np
 import pytest
 import wide
 from ulp import assert_within
 
-from fastce import softmax_cross_entropy
+from fastce import losses, softmax_cross_entropy
 
 F32, F64 = cases.DTYPES
+HALVES = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 CLASSES = (2, 3, 4, 5, 6, 7, 8, 10, 12, 13)
 SIZES = (*range(1, 36), 63, 64, 65, 255, 256, 257, 264, 511, 513, 1023, 3001)
 
@@ -111,10 +113,10 @@ def test_labels_of_every_dtype_give_the_same_bits(classes, isa) -> None:
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
-@pytest.mark.parametrize("value", [12, -1, 2**31, 2**32, 2**32 + 1, 2**62, -(2**63)])
+@pytest.mark.parametrize("value", ["classes", -1, 2**31, 2**32, 2**32 + 1, 2**62, -(2**63)])
 @pytest.mark.parametrize("where", [0, 100, 999])
 def test_a_label_that_is_no_class(value, where, classes, isa) -> None:
-    value = classes if value == 12 else value
+    value = classes if value == "classes" else value
     x, labels = rows_of(1000, classes, F32)
     labels[where] = value
     out = np.full_like(x, 7)
@@ -124,14 +126,14 @@ def test_a_label_that_is_no_class(value, where, classes, isa) -> None:
     np.testing.assert_array_equal(out, 7)
 
 
-@pytest.mark.parametrize("classes", [2, 3, 4, 10])
-@pytest.mark.parametrize("dtype", [np.float16, *cases.DTYPES], ids=str)
-def test_streamed_gradients_at_every_alignment(dtype, classes, isa) -> None:
-    """More than 2 MB are written past the caches, whole lines from registers."""
-    rows = (1 << 21) // np.dtype(dtype).itemsize // classes + 333
-    x, labels = rows_of(rows, classes, F32)
-    x = x.astype(dtype)
+@each_number_of_classes
+@pytest.mark.parametrize("dtype", [*HALVES, *cases.DTYPES], ids=str)
+def test_streamed_gradients_at_every_alignment(dtype, classes, isa, monkeypatch) -> None:
+    """Whole lines past the caches; a run with a label that is ignored goes the way of all rows."""
+    x, labels = rows_of(3333, classes, F32)
+    x, labels[1000] = x.astype(dtype), -100
     loss, expected = softmax_cross_entropy(x, labels, reduction="sum", return_grad=True)
+    monkeypatch.setattr(losses, "STREAMING_BYTES", 0)
     for start in (0, 1, 5, 16, 31):
         memory = np.full(x.size + 64, 7, dtype)
         out = memory[start : start + x.size].reshape(x.shape)
@@ -140,11 +142,66 @@ def test_streamed_gradients_at_every_alignment(dtype, classes, isa) -> None:
         np.testing.assert_array_equal(out, expected)
         assert (memory[:start] == 7).all()
         assert (memory[start + x.size :] == 7).all()
-    small = softmax_cross_entropy(x[:999], labels[:999], reduction="sum", return_grad=True)
-    np.testing.assert_array_equal(small[1][:768], expected[:768])
     in_place = x.copy()
     softmax_cross_entropy(in_place, labels, reduction="sum", grad_out=in_place)
     np.testing.assert_array_equal(in_place, expected)
+
+
+@each_number_of_classes
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_half_precision_is_float32_rounded_once(dtype, classes, isa) -> None:
+    x = cases.random_logits((1003, classes), F32).astype(dtype)
+    labels = cases.random_labels((1003,), classes)
+    loss, grad = softmax_cross_entropy(x, labels, reduction="sum", return_grad=True)
+    same, expected = softmax_cross_entropy(x.astype(F32), labels, reduction="sum", return_grad=True)
+    assert loss == same
+    np.testing.assert_array_equal(grad, expected.astype(dtype))
+
+
+REPEATED = (  # whose exponentials, sums and quotients are rounded the same way, all of them
+    (
+        (
+            0.7886351346969604,
+            -4.001350402832031,
+            1.5478650331497192,
+            -2.4246084690093994,
+            -3.9111531,
+        ),
+        0,
+    ),
+    ((-0.42434710264205933, 1.0069942474365234, -0.11655974388122559, 0.719171404838562), 3),
+    ((0.32947802543640137, 0.10822732746601105, 0.15585394203662872), 1),
+)
+
+
+def test_rows_that_are_all_the_same(each_isa) -> None:
+    """What rounds the same way in every row does not average out."""
+    rows = list(REPEATED)
+    for classes in CLASSES:
+        for seed in range(40):
+            random = cases.seeded(seed)
+            row = random.normal(scale=random.uniform(0.3, 3), size=classes)
+            rows.append((row, int(random.integers(classes))))
+    for row, label in rows:
+        x, labels = np.tile(np.array(row, F32), (64, 1)), np.full(64, label)
+        true = wide.softmax_cross_entropy(x, labels, reduction="sum")
+        for isa in each_isa():
+            loss, grad = softmax_cross_entropy(x, labels, reduction="sum", return_grad=True)
+            assert_within(loss, true.loss, true.loss_tolerance, F64, f"{isa}, {row}, {label}")
+            assert_within(grad, true.gradient, true.gradient_tolerance, F32, f"{isa}, {row}")
+
+
+@pytest.mark.parametrize("normalizer", [1e-39, 1e-35, 1e-30, 1e-10, 1e10, 1e14, 1e16])
+def test_numbers_that_a_mean_is_divided_by(normalizer, each_isa) -> None:
+    for classes in (2, 3, 5):
+        x, labels = rows_of(256, classes, F32)
+        for logits in (x, np.full_like(x, 14)):
+            options = {"reduction": "mean", "normalizer": normalizer}
+            true = wide.softmax_cross_entropy(logits, labels, **options)
+            for isa in each_isa():
+                _, grad = softmax_cross_entropy(logits, labels, return_grad=True, **options)
+                what = f"{isa}, {classes} classes"
+                assert_within(grad, true.gradient, true.gradient_tolerance, F32, what)
 
 
 def test_a_row_of_weight_0_far_from_the_others(isa) -> None:

@@ -17,7 +17,7 @@ from .problem cimport BATCH, Batch, Problem, Tally, add_exactly, count_rows, emp
 from .row cimport rows_of_block
 from .tile cimport is_short, tiles_of_block
 from .vector cimport (
-    all_classes, doubles, doubles_at, find_integers, give_back, lanes_of, layout, plain_arithmetic, real,
+    all_classes, doubles, doubles_at, find_integers, finish, give_back, lanes_of, layout, plain_arithmetic, real,
     vec, weights_at, wide_sum, write_through, writer,
 )
 
@@ -160,6 +160,8 @@ cdef inline void softmax_block(
         tiles_of_block(p, begin, end, scratch, w, &own, like)
     else:
         rows_of_block(p, begin, end, scratch, kept, w, &own, like)
+    finish(w[0])
+    finish(w[1])
     tally[0] = own
     give_back(caller)
 

@@ -19,7 +19,7 @@ from .problem cimport (
 )
 from .row cimport anchor_at, choose_anchor, row_max
 from .vector cimport (
-    add_classes, end_plain_lanes, finish, judge_sums, kFaded, kOutOfRange, lanes_of, load_first,
+    add_classes, end_plain_lanes, judge_sums, kFaded, kOutOfRange, lanes_of, load_first,
     maximum, number, prefetch_run, put_labels, real, set_lane, store_doubles, vec, wide_lanes,
     writer,
 )
@@ -190,5 +190,3 @@ cdef inline void columns_of_block(
         elif p.grad != NULL:
             write_columns(p, &t, like)
         begin += t.rows
-    finish(w[0])
-    finish(w[1])

@@ -3,8 +3,8 @@
 // Design. The exponentials of short rows lie one after another. Those of four classes, of as many rows as a vector has
 // lanes, become four vectors by eight shuffles within 16 bytes; where the classes are no multiple of four, the last
 // four overlap those before. Three classes are three vectors for each four rows. Then a row's sum, its label and its
-// coefficients need no lane but their own, and its end is float arithmetic of a few vectors: the loss is
-// log(1 + rest / own), summed as in logistic.h, and the gradient takes one division.
+// coefficients need no lane but their own, and its end is arithmetic of a few vectors: floats that carry along what
+// rounding took, and the gradient takes one division.
 #pragma once
 
 #include "columns.h"
@@ -13,7 +13,7 @@
 namespace fastce {
 
 // Rows of fewer classes are done crosswise. Per vector this costs more than sums by a tree and labels one by one, and
-// per row less; where a vector has four lanes it never pays.
+// per row less; where a vector has four lanes it hardly pays.
 constexpr ptrdiff_t kFew = vec<float>::lanes < 8 ? 0 : 13;
 
 // Four lanes at p, and at every `pitch` after it, as many as fill a vector.
@@ -79,15 +79,15 @@ FASTCE_INLINE void load_threes(const float* rows, vec<float>* v) {
 }
 
 // Sums of as many rows as a vector has lanes: of the label's exponentials, and of all others'; and what rounding took
-// from the latter, where anybody `asks`: a gradient does, a loss has no digits for it.
-template <bool asks> struct row_parts {
+// from the latter.
+struct row_parts {
     vec<float>::bits own{};
     vec<float> rest{0.0}, lost{0.0};
 
     // a + b, neither of them negative.
     FASTCE_INLINE vec<float> sum(vec<float> a, vec<float> b) {
         const vec<float> total = a + b;
-        if constexpr (asks) lost = lost + (minimum(a, b) - (total - maximum(a, b)));
+        lost = lost + (minimum(a, b) - (total - maximum(a, b)));
         return total;
     }
     // n vectors of classes; labels count from the first of them.
@@ -106,64 +106,75 @@ template <bool asks> struct row_parts {
         rest = sum(rest, all);
     }
 };
-template <bool asks> FASTCE_INLINE row_parts<asks> parts_of(const float* e, ptrdiff_t classes, vec<float>::bits label) {
-    row_parts<asks> parts;
+FASTCE_INLINE row_parts parts_of(const float* e, ptrdiff_t classes, vec<float>::bits label) {
+    row_parts parts;
     vec<float> v[4];
     if (classes == 3) {
         load_threes(e, v);
-        parts.template add<3>(v, label);
+        parts.add<3>(v, label);
         return parts;
     }
     ptrdiff_t left = classes;
     for (; left >= 4; left -= 4, e += 4, label -= 4) {
         load_fours(e, classes, v);
-        parts.template add<4>(v, label);
+        parts.add<4>(v, label);
     }
     if (left == 0) return parts;
     load_fours(e + left - 4, classes, v);
-    if (left == 1) parts.template add<1>(v + 3, label);
-    else if (left == 2) parts.template add<2>(v + 2, label);
-    else parts.template add<3>(v + 1, label);
+    if (left == 1) parts.add<1>(v + 3, label);
+    else if (left == 2) parts.add<2>(v + 2, label);
+    else parts.add<3>(v + 1, label);
     return parts;
 }
 
-// The ends of rows, as lanes: rest / own of each, and the coefficients of a gradient. What is seen of them tells in
-// the end whether all were as this needs them.
+// The ends of rows, as lanes. The sum of their losses log((rest + own) / own) is the logarithm of two products of doubles,
+// whose exponents are counted apart. What is seen of the numbers tells in the end whether all were within bounds:
+// kLargestSum and kSmallestSum, and no label so unlikely that eight of them leave the range of a double.
 struct row_ends {
-    vec<float> ratio[kPlainRun / vec<float>::lanes + 1], least{HUGE_VAL}, most{0.0};
-    vec<float>::mask largest{};  // as integers, finite numbers, infinity and NaN are in this order
+    static constexpr float kLeastOwn = 0x1p-36f, kLeastTotal = float(kSmallestSum * kExpScale),
+                           kMostTotal = float(kLargestSum * kExpScale);
+    vec<double> totals[2]{1.0, 1.0}, owns[2]{1.0, 1.0};
+    vec<double>::bits count{};
+    vec<float> least_own{HUGE_VAL}, least_total{HUGE_VAL};
+    vec<float>::mask most_total{};  // as integers, finite numbers, infinity and NaN are in this order
 
+    template <int half> FASTCE_INLINE void multiply(vec<float> rest, vec<float> lost, vec<float> own) {
+        const vec<double> o = widened<half>(own.v);
+        totals[half] = totals[half] * ((widened<half>(rest.v) + widened<half>(lost.v)) + o);
+        owns[half] = owns[half] * o;
+    }
+    // The k-th vector of rows; the gradient's coefficients where of.high is given.
     template <bool graded, class T>
-    FASTCE_INLINE void put(ptrdiff_t k, row_parts<graded> parts, double unit, const plain_rows<T>& of) {
-        const vec<float> one(1.0), zero(0.0), unit_high(unit), unit_low(unit - double(float(unit)));
-        const vec<float> rest = parts.rest, own = from_bits<float>(parts.own), lost = parts.lost;
+    FASTCE_INLINE void put(ptrdiff_t k, row_parts parts, double unit, const plain_rows<T>& of) {
+        const vec<float> zero(0.0), one(1.0), unit_high(unit), unit_low(unit - double(float(unit)));
+        const vec<float> rest = parts.rest, lost = parts.lost, own = from_bits<float>(parts.own);
         const vec<float> total = parts.sum(rest, own);
-        ratio[k] = rest / own;
-        const auto size = (vec<float>::mask)(size_of(ratio[k]).v);
-        largest = size > largest ? size : largest;
-        least = minimum(least, total);
-        most = maximum(most, total);
+        const auto size = (vec<float>::mask)(size_of(total).v);
+        most_total = size > most_total ? size : most_total;
+        least_total = minimum(least_total, total);
+        least_own = minimum(least_own, own);
+        multiply<0>(rest, lost, own), multiply<1>(rest, lost, own);
+        if (k % 8 == 7) take_exponents();
         if constexpr (graded) {
-            const vec<float> inverse = one / total, high = unit_high * inverse;
-            const vec<float> low = ((unit_high - high * total) + (unit_low - high * parts.lost)) * inverse;
+            vec<float> low;
+            const vec<float> high = quotient(unit_high, total, &low);
+            low = low + (unit_low - high * parts.lost) * (one / total);
             of.high[k] = high.v, of.low[k] = low.v;
             of.at_label[k] = (zero - product_sum(rest, high, low, lost * high)).v;
         }
     }
-    // The sum of the losses of all rows, which fill `vectors`; negative where it has to be found otherwise.
-    FASTCE_INLINE double loss(ptrdiff_t vectors) {
-        const vec<float> limit(0x1p60), smallest(kSmallestSum * kExpScale), highest(kLargestSum * kExpScale);
-        log_product<float> product;
-        ratio[vectors] = vec<float>(0.0);
-        for (ptrdiff_t k = 0; k < vectors; k += 2) {
-            product.add(ratio[k], ratio[k + 1]);
-            if (k % 16 == 14) product.take_exponents();
-        }
-        product.take_exponents();
-        const double sum = product.value(), rows = double(vectors * vec<float>::lanes);
-        const vec<float> size = from_bits<float>(vec<float>::bits(largest));
-        const auto fits = (size.v <= limit.v) & (least.v > smallest.v) & (most.v < highest.v);
-        return all_zero<float>(~fits) && sum > rows * kLeastMean ? sum : -1;
+    FASTCE_INLINE void take_exponents() {
+        for (int half = 0; half < 2; ++half)
+            count += exponents_out_of(totals[half]) - exponents_out_of(owns[half]);
+    }
+    // The sum of the losses of n rows; negative where it has to be found otherwise.
+    FASTCE_INLINE double loss(ptrdiff_t n) {
+        const vec<float> most = from_bits<float>(vec<float>::bits(most_total));
+        const vec<float> limit(kMostTotal), smallest(kLeastTotal), unlikely(kLeastOwn);
+        const auto fits = (most.v < limit.v) & (least_total.v > smallest.v) & (least_own.v > unlikely.v);
+        take_exponents();
+        const double sum = lane_sum(log((totals[0] * totals[1]) / (owns[0] * owns[1]))) + log_of_power(count);
+        return all_zero<float>(~fits) && sum > double(n) * kLeastMean ? sum : -1;
     }
 };
 
@@ -182,11 +193,11 @@ FASTCE_APART double end_crosswise(const vec<T>* exps, const int64_t* label, ptrd
         auto end_all = [&](auto graded) __attribute__((always_inline)) {
             for (ptrdiff_t k = 0; k < rows / width; ++k) {
                 const float* e = lanes(exps) + k * width * classes;
-                ends.put(k, parts_of<graded>(e, classes, bits<T>(labels[k].v)), unit, of);
+                ends.put<graded>(k, parts_of(e, classes, bits<T>(labels[k].v)), unit, of);
             }
         };
         of.high ? end_all(std::true_type()) : end_all(std::false_type());
-        return ends.loss(rows / width);
+        return ends.loss(rows);
     }
 }
 

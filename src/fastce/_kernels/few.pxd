@@ -12,33 +12,34 @@ from .row cimport choose_anchor, row_max
 from .tile cimport exps_as_they_lie, tiles_of_block
 from .tile_output cimport scale_plain_rows
 from .vector cimport (
-    advance, all_classes, end_crosswise, find_integers, find_plain_pairs, finish, kFew, kPlainRun, lanes_of,
-    line_gap, plain_rows, real, room, scale_crosswise, seek, skip, sum_plain_pairs, vec, writer,
+    advance, all_classes, end_crosswise, find_integers, find_plain_pairs, kFew, kLeastUnit, kMostUnit,
+    kPlainRun, kPlainVectors, lanes_of, line_gap, plain_rows, real, room, scale_crosswise, seek, skip, sum_plain_pairs, vec, writer,
 )
 
 cdef enum:
-    MOST_VECTORS = 65  # of one number for each row of a run, and one
     LINE_BYTES = 64
+    RUNS = 4  # that go the way of all short rows, where one has had to
 
 
 cdef inline bint is_plain_few(const Problem* p) noexcept nogil:
     """Whether rows of few classes lie one after another, and have nothing but a label."""
-    return (
-        is_plain(p) and p.hess == NULL and (p.classes == 2 or 2 < p.classes < kFew)
-        and p.outer_stride == p.classes and (p.grad == NULL or p.grad_outer_stride == p.classes)
-    )
+    if not is_plain(p) or p.hess != NULL or p.outer_stride != p.classes:
+        return False
+    if p.grad != NULL and not (p.grad_outer_stride == p.classes and kLeastUnit <= p.unit <= kMostUnit):
+        return False
+    if p.classes == 2:
+        return p.ignore_index != 0 and p.ignore_index != 1
+    return 2 < p.classes < kFew
 
 
 cdef inline double pairs_of_run(
     const Problem* p, Py_ssize_t begin, const int64_t* label, Py_ssize_t rows, writer* w, real* like
 ) noexcept nogil:
     """The losses of rows of two classes, and their gradients; negative, and nothing written, if it fails."""
-    cdef vec[float] e[MOST_VECTORS]
+    cdef vec[float] e[kPlainVectors]
     cdef Py_ssize_t size = 2 * rows * sizeof(real)
     cdef double sum
     cdef bint streams
-    if p.ignore_index == 0 or p.ignore_index == 1:
-        return -1
     if not sum_plain_pairs((<const real*> p.logits) + 2 * begin, label, rows, &e[0], &sum):
         return -1
     if p.grad != NULL:
@@ -58,10 +59,10 @@ cdef inline double few_of_run(
     """The same of rows of three classes or more."""
     cdef const real* x = (<const real*> p.logits) + begin * p.classes
     cdef vec[real]* exps = <vec[real]*> scratch
-    cdef vec[real] labels[MOST_VECTORS]
-    cdef vec[real] high[MOST_VECTORS]
-    cdef vec[real] low[MOST_VECTORS]
-    cdef vec[real] at_label[MOST_VECTORS]
+    cdef vec[real] labels[kPlainVectors]
+    cdef vec[real] high[kPlainVectors]
+    cdef vec[real] low[kPlainVectors]
+    cdef vec[real] at_label[kPlainVectors]
     cdef plain_rows[real] plain
     cdef Py_ssize_t n = rows * p.classes
     cdef double sum
@@ -111,7 +112,6 @@ cdef inline void few_of_block(
     while begin < end:
         rows = min(kPlainRun, (end - begin) // width * width)
         if rows == 0 or not few_rows(p, begin, rows, scratch, w, tally, like):
-            rows = min(kPlainRun, end - begin)
+            rows = min(RUNS * kPlainRun, end - begin)
             tiles_of_block(p, begin, begin + rows, scratch, w, tally, like)
         begin += rows
-    finish(w[0])

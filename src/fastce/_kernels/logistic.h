@@ -161,13 +161,24 @@ template <class T> FASTCE_INLINE vec<T> log1p_of_share(vec<T> e) {
     }
 }
 
+// The exponents of positive numbers, of which 1 to 2 is left; and the logarithm of 2 to the sum of such.
+FASTCE_INLINE vec<double>::bits exponents_out_of(vec<double>& x) {
+    const vec<double>::bits b = bits<double>(x.v);
+    x = from_bits<double>((b & 0x000fffffffffffffu) | 0x3ff0000000000000u);
+    return (b >> 52) - 1023;
+}
+FASTCE_INLINE double log_of_power(vec<double>::bits exponents) {
+    int64_t n = 0;
+    for (int k = 0; k < vec<double>::lanes; ++k) n += int64_t(exponents[k]);
+    return double(n) * 0.693147180559945309;
+}
+
 // A sum of logarithms over float lanes: the logarithm of a product of doubles, whose exponents are counted
 // apart. A factor 1 + e rounds by 2^-53 at most, whatever the size of e. For double lanes it is of no use.
 template <class T> struct log_product {
-    using exponents = typename vec<double>::bits;
     vec<double> low{1.0}, high{1.0}, rests{0.0};
     vec<T> rest{0.0};
-    exponents count{};
+    vec<double>::bits count{};
 
     // Factors 1 + a and 1 + b. Their product less 1, a + b + a b, rounds by 2^-24 of what it is added to.
     FASTCE_INLINE void add(vec<T> a, vec<T> b) {
@@ -187,22 +198,11 @@ template <class T> struct log_product {
     }
     // To be called after at most sixteen factors.
     FASTCE_INLINE void take_exponents() {
-        count += take(low) + take(high);
+        count += exponents_out_of(low) + exponents_out_of(high);
         if constexpr (sizeof(lane_t<T>) == 4) rests = rests + (widened<0>(rest.v) + widened<1>(rest.v));
         rest = vec<T>(0.0);
     }
-    FASTCE_INLINE double value() const {
-        int64_t n = 0;
-        for (int k = 0; k < vec<double>::lanes; ++k) n += int64_t(count[k]);
-        return lane_sum(log(low * high) + rests) + double(n) * 0.693147180559945309;
-    }
-
-  private:
-    static FASTCE_INLINE exponents take(vec<double>& x) {
-        const exponents b = bits<double>(x.v);
-        x = from_bits<double>((b & 0x000fffffffffffffu) | 0x3ff0000000000000u);
-        return (b >> 52) - 1023;
-    }
+    FASTCE_INLINE double value() const { return lane_sum(log(low * high) + rests) + log_of_power(count); }
 };
 
 }  // namespace fastce

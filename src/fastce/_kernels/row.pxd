@@ -22,7 +22,7 @@ from .row_output cimport (
 )
 from .targets cimport beta_of_classes, beta_varies
 from .vector cimport (
-    finish, judge_sums, kClearWinner, kExpScale, kLargestSum, kLeastRest, kOutOfRange, kSmallestSum,
+    judge_sums, kClearWinner, kExpScale, kLargestSum, kLeastRest, kOutOfRange, kSmallestSum,
     lane_max, lanes_of, load_first, maximum, number, put, real, scaled_exp, sweep_span, take_labels_out, vec,
     wide_sum, writer,
 )
@@ -302,5 +302,3 @@ cdef inline void rows_of_block(
     for i in range(rows):
         if before[i].waiting:
             write_row(p, &before[i], w, like)
-    finish(w[0])
-    finish(w[1])

@@ -164,8 +164,11 @@ inline void split_doubles(const double* x, const double* rest, ptrdiff_t n, vec<
     }
 }
 
-// How many rows of few classes end together where they are plain.
-constexpr ptrdiff_t kPlainRun = 256;
+// How many rows of few classes end together where they are plain; as vectors, and one.
+constexpr ptrdiff_t kPlainRun = 256, kPlainVectors = kPlainRun / vec<float>::lanes + 1;
+
+// What their gradient is multiplied by: within these, it and its quotients by sums have all their digits as floats.
+constexpr double kLeastUnit = 0x1p-48, kMostUnit = 0x1p100;
 
 // What the exponentials of rows are multiplied by, in two parts, and what is at the label; of rows that have a
 // label and the weight `unit`, and nothing else. `rest` and `total` are times kExpScale, as exponentials are kept.

@@ -94,21 +94,25 @@ template <class Op, class lane> FASTCE_INLINE vec<double> fold_wide(const lane* 
     constexpr int levels = lanes == 8 ? 3 : lanes == 4 ? 2 : 1;
     const int whole = (classes - 1) / lanes * lanes;
     const auto in_row = lane_numbers<double>() < classes - whole;
+    auto folded_all = [&](const vec<double>* rows) __attribute__((always_inline)) {
+        return folded<Op, double, levels>([=](int i) __attribute__((always_inline)) { return rows[i]; }, 0);
+    };
     vec<double> totals[lanes];
     for (int i = 0; i < lanes; ++i)
         totals[i] = Op::of(select<double>(in_row, load_widened(e + i * classes + whole), Op::none()), Op::none());
     if constexpr (sizeof(lane) == 8 && std::is_same_v<Op, adding>) {
+        if (whole == 0) return folded_all(totals);
+        vec<double> losts[lanes];
         for (int i = 0; i < lanes; ++i) {
-            wide_sum<double> sum;
+            wide_sum<double> sum{totals[i]};
             for (int c = 0; c < whole; c += lanes) sum.add(load(e + i * classes + c));
-            totals[i] = sum.lanes_total() + totals[i];
+            totals[i] = sum.parts, losts[i] = sum.lost;
         }
-    } else {
-        for (int c = 0; c < whole; c += lanes)
-            for (int i = 0; i < lanes; ++i) totals[i] = Op::of(load_widened(e + i * classes + c), totals[i]);
+        return wide_sum<double>{folded_all(totals), folded_all(losts)}.lanes_total();
     }
-    auto row = [&](int i) __attribute__((always_inline)) { return totals[i]; };
-    return folded<Op, double, levels>(row, 0);
+    for (int c = 0; c < whole; c += lanes)
+        for (int i = 0; i < lanes; ++i) totals[i] = Op::of(load_widened(e + i * classes + c), totals[i]);
+    return folded_all(totals);
 }
 
 // As many rows as vec<double> has lanes, each folded to one number, in double; the rows lie one after

@@ -19,7 +19,7 @@ from .row cimport anchor_at, choose_anchor, row_max
 from .targets cimport beta_of_classes, beta_varies
 from .tile_output cimport Tile, plain_rows_of, write_outputs
 from .vector cimport (
-    F64, doubles, end_plainly, finish, judge_sums, kAhead, kClearWinner, kExpScale, kFaded,
+    F64, doubles, end_plainly, judge_sums, kAhead, kClearWinner, kExpScale, kFaded,
     kLeastRest, kOutOfRange, kShort, kShortOfDoubles, lane, lanes_of, load_first, number, numbers,
     part_pairs, put_doubles, real, row_sums, row_tops, set_lane, short_rows, spread, store_lanes,
     store_products, take_exps, take_row_exps, vec, writer,
@@ -269,5 +269,3 @@ cdef inline void tiles_of_block(
         if p.grad != NULL:
             write_outputs(p, &b, &tile, x, w)
         b.first += b.rows
-    finish(w[0])
-    finish(w[1])

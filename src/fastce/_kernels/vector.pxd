@@ -190,6 +190,9 @@ cdef extern from "<rows.h>" namespace "fastce" nogil:
     double log_of_product(const double* rest, const double* own, Py_ssize_t)
     enum:
         kPlainRun
+        kPlainVectors
+    const double kLeastUnit
+    const double kMostUnit
     cdef cppclass plain_rows[T]:
         vec[T]* high
         vec[T]* low
