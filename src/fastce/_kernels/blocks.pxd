@@ -17,8 +17,8 @@ from .problem cimport BATCH, Batch, Problem, Tally, add_exactly, count_rows, emp
 from .row cimport rows_of_block
 from .tile cimport is_short, tiles_of_block
 from .vector cimport (
-    all_classes, doubles, doubles_at, find_integers, finish, give_back, lanes_of, layout, plain_arithmetic, real,
-    vec, weights_at, wide_sum, write_through, writer,
+    all_classes, doubles, doubles_at, find_integers, finish, give_back, lanes_of, layout, plain_arithmetic,
+    real, vec, weights_at, wide_sum, write_through, writer,
 )
 
 cdef enum:

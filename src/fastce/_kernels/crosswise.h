@@ -81,8 +81,8 @@ FASTCE_INLINE void load_threes(const float* rows, vec<float>* v) {
 // Sums of as many rows as a vector has lanes: of the label's exponentials, and of all others'; and what rounding took
 // from the latter.
 struct row_parts {
-    vec<float>::bits own{};
-    vec<float> rest{0.0}, lost{0.0};
+    vec<float>::bits own;
+    vec<float> rest, lost;
 
     // a + b, neither of them negative.
     FASTCE_INLINE vec<float> sum(vec<float> a, vec<float> b) {
@@ -107,7 +107,7 @@ struct row_parts {
     }
 };
 FASTCE_INLINE row_parts parts_of(const float* e, ptrdiff_t classes, vec<float>::bits label) {
-    row_parts parts;
+    row_parts parts{vec<float>::bits{}, vec<float>(0.0), vec<float>(0.0)};
     vec<float> v[4];
     if (classes == 3) {
         load_threes(e, v);
@@ -127,56 +127,54 @@ FASTCE_INLINE row_parts parts_of(const float* e, ptrdiff_t classes, vec<float>::
     return parts;
 }
 
-// The ends of rows, as lanes. The sum of their losses log((rest + own) / own) is the logarithm of two products of doubles,
-// whose exponents are counted apart. What is seen of the numbers tells in the end whether all were within bounds:
-// kLargestSum and kSmallestSum, and no label so unlikely that eight of them leave the range of a double.
-struct row_ends {
-    static constexpr float kLeastOwn = 0x1p-36f, kLeastTotal = float(kSmallestSum * kExpScale),
-                           kMostTotal = float(kLargestSum * kExpScale);
+// The sum of the losses log((rest + own) / own) of vectors of rows: the logarithm of two products of doubles, whose
+// exponents are counted apart. Negative where a number is out of bounds: kLargestSum, kSmallestSum, and
+// kLeastOwn, below which eight labels might leave the range of a double; or where losses are too small for a product.
+constexpr float kLeastOwn = 0x1p-36f;
+FASTCE_APART double sum_of_losses(const row_parts* parts, ptrdiff_t vectors) {
+    const vec<float> limit(kLargestSum * kExpScale), smallest(kSmallestSum * kExpScale), unlikely(kLeastOwn);
     vec<double> totals[2]{1.0, 1.0}, owns[2]{1.0, 1.0};
     vec<double>::bits count{};
-    vec<float> least_own{HUGE_VAL}, least_total{HUGE_VAL};
-    vec<float>::mask most_total{};  // as integers, finite numbers, infinity and NaN are in this order
-
-    template <int half> FASTCE_INLINE void multiply(vec<float> rest, vec<float> lost, vec<float> own) {
+    vec<float> least(HUGE_VAL), least_own(HUGE_VAL);
+    vec<float>::mask most{};  // as integers, finite numbers, infinity and NaN are in this order
+    auto multiply = [&](const row_parts& p, vec<float> own, auto half) __attribute__((always_inline)) {
         const vec<double> o = widened<half>(own.v);
-        totals[half] = totals[half] * ((widened<half>(rest.v) + widened<half>(lost.v)) + o);
+        totals[half] = totals[half] * ((widened<half>(p.rest.v) + widened<half>(p.lost.v)) + o);
         owns[half] = owns[half] * o;
-    }
-    // The k-th vector of rows; the gradient's coefficients where of.high is given.
-    template <bool graded, class T>
-    FASTCE_INLINE void put(ptrdiff_t k, row_parts parts, double unit, const plain_rows<T>& of) {
-        const vec<float> zero(0.0), one(1.0), unit_high(unit), unit_low(unit - double(float(unit)));
-        const vec<float> rest = parts.rest, lost = parts.lost, own = from_bits<float>(parts.own);
-        const vec<float> total = parts.sum(rest, own);
-        const auto size = (vec<float>::mask)(size_of(total).v);
-        most_total = size > most_total ? size : most_total;
-        least_total = minimum(least_total, total);
-        least_own = minimum(least_own, own);
-        multiply<0>(rest, lost, own), multiply<1>(rest, lost, own);
-        if (k % 8 == 7) take_exponents();
-        if constexpr (graded) {
-            vec<float> low;
-            const vec<float> high = quotient(unit_high, total, &low);
-            low = low + (unit_low - high * parts.lost) * (one / total);
-            of.high[k] = high.v, of.low[k] = low.v;
-            of.at_label[k] = (zero - product_sum(rest, high, low, lost * high)).v;
+    };
+    for (ptrdiff_t first = 0; first < vectors; first += 8) {
+        const ptrdiff_t end = vectors - first < 8 ? vectors : first + 8;
+        for (ptrdiff_t k = first; k < end; ++k) {
+            const vec<float> own = from_bits<float>(parts[k].own), total = parts[k].rest + own;
+            const auto size = (vec<float>::mask)(size_of(total).v);
+            most = size > most ? size : most;
+            least = minimum(least, total);
+            least_own = minimum(least_own, own);
+            multiply(parts[k], own, std::integral_constant<int, 0>());
+            multiply(parts[k], own, std::integral_constant<int, 1>());
         }
+        for (int half = 0; half < 2; ++half) count += exponents_out_of(totals[half]) - exponents_out_of(owns[half]);
     }
-    FASTCE_INLINE void take_exponents() {
-        for (int half = 0; half < 2; ++half)
-            count += exponents_out_of(totals[half]) - exponents_out_of(owns[half]);
+    const vec<float> largest = from_bits<float>(vec<float>::bits(most));
+    const auto fits = (largest.v < limit.v) & (least.v > smallest.v) & (least_own.v > unlikely.v);
+    const double sum = lane_sum(log((totals[0] * totals[1]) / (owns[0] * owns[1]))) + log_of_power(count);
+    return all_zero<float>(~fits) && sum > double(vectors * vec<float>::lanes) * kLeastMean ? sum : -1;
+}
+
+// Their gradient's coefficients.
+template <class T>
+FASTCE_APART void put_coefficients(const row_parts* parts, ptrdiff_t vectors, double unit, plain_rows<T> of) {
+    const vec<float> zero(0.0), one(1.0), unit_high(unit), unit_low(unit - double(float(unit)));
+    for (ptrdiff_t k = 0; k < vectors; ++k) {
+        row_parts all = parts[k];
+        const vec<float> total = all.sum(all.rest, from_bits<float>(all.own));
+        vec<float> low;
+        const vec<float> high = quotient(unit_high, total, &low);
+        low = low + (unit_low - high * all.lost) * (one / total);
+        of.high[k] = high.v, of.low[k] = low.v;
+        of.at_label[k] = (zero - product_sum(parts[k].rest, high, low, parts[k].lost * high)).v;
     }
-    // The sum of the losses of n rows; negative where it has to be found otherwise.
-    FASTCE_INLINE double loss(ptrdiff_t n) {
-        const vec<float> most = from_bits<float>(vec<float>::bits(most_total));
-        const vec<float> limit(kMostTotal), smallest(kLeastTotal), unlikely(kLeastOwn);
-        const auto fits = (most.v < limit.v) & (least_total.v > smallest.v) & (least_own.v > unlikely.v);
-        take_exponents();
-        const double sum = lane_sum(log((totals[0] * totals[1]) / (owns[0] * owns[1]))) + log_of_power(count);
-        return all_zero<float>(~fits) && sum > double(n) * kLeastMean ? sum : -1;
-    }
-};
+}
 
 // All that is to be done with at most kPlainRun plain rows, whole vectors of them, but the gradient's writing: the sum
 // of their losses, their coefficients where of.high is given, and labels as lanes. Negative where sums or losses are
@@ -188,16 +186,12 @@ FASTCE_APART double end_crosswise(const vec<T>* exps, const int64_t* label, ptrd
         return -1;
     } else {
         constexpr ptrdiff_t width = vec<float>::lanes;
-        row_ends ends;
+        row_parts parts[kPlainVectors];
         put_labels(label, rows, labels);
-        auto end_all = [&](auto graded) __attribute__((always_inline)) {
-            for (ptrdiff_t k = 0; k < rows / width; ++k) {
-                const float* e = lanes(exps) + k * width * classes;
-                ends.put<graded>(k, parts_of(e, classes, bits<T>(labels[k].v)), unit, of);
-            }
-        };
-        of.high ? end_all(std::true_type()) : end_all(std::false_type());
-        return ends.loss(rows);
+        for (ptrdiff_t k = 0; k < rows / width; ++k)
+            parts[k] = parts_of(lanes(exps) + k * width * classes, classes, bits<T>(labels[k].v));
+        if (of.high) put_coefficients(parts, rows / width, unit, of);
+        return sum_of_losses(parts, rows / width);
     }
 }
 

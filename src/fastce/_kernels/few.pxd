@@ -13,7 +13,8 @@ from .tile cimport exps_as_they_lie, tiles_of_block
 from .tile_output cimport scale_plain_rows
 from .vector cimport (
     advance, all_classes, end_crosswise, find_integers, find_plain_pairs, kFew, kLeastUnit, kMostUnit,
-    kPlainRun, kPlainVectors, lanes_of, line_gap, plain_rows, real, room, scale_crosswise, seek, skip, sum_plain_pairs, vec, writer,
+    kPlainRun, kPlainVectors, lanes_of, line_gap, plain_rows, real, room, scale_crosswise, seek, skip,
+    sum_plain_pairs, vec, writer,
 )
 
 cdef enum:
