@@ -236,7 +236,7 @@ def measure(
 
 
 def settle() -> None:
-    """Wait until this process computes nothing: worker threads spin, JAX's free memory for 0.1 s."""
+    """Wait until this process computes nothing: threads spin, and JAX's free memory."""
     patience = time.perf_counter() + PATIENCE_SECONDS
     busy = math.inf
     while busy > PAUSE_SECONDS / 10 and time.perf_counter() < patience:
