@@ -1,8 +1,8 @@
-"""Which instruction sets are built, and with which flags. Everything else is in pyproject.toml."""
+"""How the kernels are compiled. Everything else is in pyproject.toml."""
 
 import hashlib
 import os
-import platform
+import runpy
 import shutil
 import subprocess
 import sys
@@ -18,7 +18,8 @@ from setuptools.command.build_py import build_py
 from setuptools.errors import CompileError, LinkError
 from setuptools.modified import newer_group
 
-KERNELS = Path("src/fastce/_kernels")
+KERNELS = Path("fastce/_kernels")
+ISAS = runpy.run_path(str(KERNELS / "isas.py"))["ISAS"]
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": False,
@@ -35,10 +36,6 @@ FLAGS = [
     "-fno-strict-aliasing", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-function",
     "-Wno-unused-parameter", "-Wno-missing-field-initializers",
 ]  # fmt: skip
-ISAS = {"baseline": []}
-if platform.machine().lower() in ("x86_64", "amd64"):
-    ISAS["avx2"] = ["-march=x86-64-v3"]
-    ISAS["avx512"] = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
 
 NO_COMPILER = """
 fastce is compiled from C++, and no compiler that can do so was found.
@@ -56,7 +53,7 @@ def extension(name: str, source: str, *flags: str) -> Extension:
         f"fastce._kernels.{name}",
         [f"{KERNELS}/{source}"],
         include_dirs=[str(KERNELS)],
-        depends=["setup.py", *(str(path) for path in KERNELS.glob("*.[hp]*"))],
+        depends=["setup.py", *(str(path) for path in KERNELS.rglob("*.[hp]*"))],
         extra_compile_args=[*FLAGS, *flags],
         language="c++",
     )
@@ -144,7 +141,7 @@ class BuildKernels(build_ext):
 setup(
     ext_modules=[
         extension("cpu", "cpu.pyx"),
-        *(extension(name, "matrix.pyx", *flags) for name, flags in ISAS.items()),
+        *(extension(name, "module.pyx", *flags) for name, flags in ISAS.items()),
     ],
     cmdclass={"build_py": BuildPackage, "build_ext": BuildKernels},
 )

@@ -56,8 +56,9 @@ def python(program: str, timeout: float = 180, **environment: str) -> str:
     The process and all that it has started is killed when the time is up.
     """
     variables = {k: value for k, value in os.environ.items() if not k.startswith("OMP_")}
-    paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    variables |= {"PYTHONPATH": os.pathsep.join(paths), **environment}
+    here = Path(__file__).parent
+    paths = [str(here), str(here / "references"), os.environ.get("PYTHONPATH", "")]
+    variables |= {"PYTHONPATH": os.pathsep.join(filter(None, paths)), **environment}
     with subprocess.Popen(
         [sys.executable, "-c", program], env=variables, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,

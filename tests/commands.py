@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from fastce.cli import blocks, main
+from fastce.cli import main
+from fastce.evaluation import evaluate as blocks
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

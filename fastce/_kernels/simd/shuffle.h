@@ -1,0 +1,136 @@
+// Moving lanes about: permutations, and the sums of many short rows that lie one after another.
+#pragma once
+
+#include "simd/vector.h"
+#include "simd/sums.h"
+
+namespace fastce {
+
+// v[index[0]], v[index[1]], …
+template <class T> FASTCE_INLINE vec<T> permute(vec<T> v, typename vec<T>::mask index) {
+    using raw = typename vec<T>::raw;
+    constexpr int lanes = vec<T>::lanes;
+#if defined(__AVX512F__)
+    if constexpr (lanes == 16) {
+        return raw(_mm512_maskz_permutexvar_ps(0xffff, __m512i(index), __m512(v.v)));
+    } else {
+        return raw(_mm512_maskz_permutexvar_pd(0xff, __m512i(index), __m512d(v.v)));
+    }
+#elif defined(__AVX2__)
+    if constexpr (lanes == 8) return raw(_mm256_permutevar8x32_ps(__m256(v.v), __m256i(index)));
+#endif
+    raw r{};
+    for (int k = 0; k < lanes; ++k) r[k] = v.v[index[k]];
+    return r;
+}
+
+// Lanes of a and b, which count as one array, in the order that Order::at(lane, lanes, part) tells.
+template <class Order, int part, class T, size_t... l>
+FASTCE_INLINE vec<T> rearranged(vec<T> a, vec<T> b, std::index_sequence<l...>) {
+    constexpr size_t lanes = sizeof...(l);
+#if defined(__clang__) || __GNUC__ >= 12
+    return __builtin_shufflevector(a.v, b.v, int(Order::at(l, lanes, part))...);
+#else
+    using index = typename vec<T>::mask;
+    using number = std::remove_reference_t<decltype(index{}[0])>;
+    return __builtin_shuffle(a.v, b.v, index{number(Order::at(l, lanes, part))...});
+#endif
+}
+template <class Order, int part, class T> FASTCE_INLINE vec<T> rearranged(vec<T> a, vec<T> b) {
+    return rearranged<Order, part>(a, b, std::make_index_sequence<vec<T>::lanes>{});
+}
+
+// One step of a transposing sum, or of another operation: lane l holds a[l] + a[l ^ 2^bit] where that bit of
+// l is clear, the same of b where it is set.
+template <int bit> struct own_lane {
+    static constexpr size_t at(size_t l, size_t lanes, int) { return l >> bit & 1 ? lanes + l : l; }
+};
+template <int bit> struct partner_lane {
+    static constexpr size_t at(size_t l, size_t lanes, int) { return own_lane<bit>::at(l, lanes, 0) ^ 1 << bit; }
+};
+template <class Op, class T, int bit> FASTCE_INLINE vec<T> fold(vec<T> a, vec<T> b) {
+    return Op::of(rearranged<own_lane<bit>, 0>(a, b), rearranged<partner_lane<bit>, 0>(a, b));
+}
+
+// Lane l of the result is what row(l & (2^levels - 1)) holds, in all, in the lanes that agree with l above
+// the lowest `levels` bits.
+template <class Op, class T, int levels, class Row> FASTCE_INLINE vec<T> folded(const Row& row, int i) {
+    if constexpr (levels == 0) {
+        return row(i);
+    } else {
+        return fold<Op, T, levels - 1>(folded<Op, T, levels - 1>(row, i),
+                                       folded<Op, T, levels - 1>(row, i + (1 << (levels - 1))));
+    }
+}
+
+// What rows are folded by: their sum, or their maximum, for which NaN is no number.
+struct adding {
+    static vec<double> none() { return 0.0; }
+    static FASTCE_INLINE vec<double> of(vec<double> a, vec<double> b) { return a + b; }
+};
+struct topping {
+    static vec<double> none() { return -std::numeric_limits<double>::infinity(); }
+    static FASTCE_INLINE vec<double> of(vec<double> a, vec<double> b) { return maximum(a, b); }
+};
+
+// Rows of at most 2^levels classes, several to a vector: each is moved to a slot of 2^levels lanes.
+template <class Op, int levels, class lane>
+FASTCE_INLINE vec<double> fold_narrow(const lane* e, int classes) {
+    using mask = vec<double>::mask;
+    constexpr int lanes = vec<double>::lanes, slot = 1 << levels, rows = lanes / slot;
+    const mask number = lane_numbers<double>(), place = number % slot, in_row = place < classes;
+    const mask source = in_row ? (number / slot) * classes + place : 0;
+    auto row = [&](int i) __attribute__((always_inline)) {
+        vec<double> v = load_widened(e + i * rows * classes);
+        return Op::of(select<double>(in_row, permute(v, source), Op::none()), Op::none());
+    };
+    return permute(folded<Op, double, levels>(row, 0), (number % rows) * slot + number / rows);
+}
+
+// Rows of more classes than half a vector. What is folded goes to all rows in turn, since in one row each
+// step waits for the one before; sums of doubles carry along what rounding lost.
+template <class Op, class lane> FASTCE_INLINE vec<double> fold_wide(const lane* e, int classes) {
+    constexpr int lanes = vec<double>::lanes;
+    constexpr int levels = lanes == 8 ? 3 : lanes == 4 ? 2 : 1;
+    const int whole = (classes - 1) / lanes * lanes;
+    const auto in_row = lane_numbers<double>() < classes - whole;
+    auto folded_all = [&](const vec<double>* rows) __attribute__((always_inline)) {
+        return folded<Op, double, levels>([=](int i) __attribute__((always_inline)) { return rows[i]; }, 0);
+    };
+    vec<double> totals[lanes];
+    for (int i = 0; i < lanes; ++i)
+        totals[i] = Op::of(select<double>(in_row, load_widened(e + i * classes + whole), Op::none()), Op::none());
+    if constexpr (sizeof(lane) == 8 && std::is_same_v<Op, adding>) {
+        if (whole == 0) return folded_all(totals);
+        vec<double> losts[lanes];
+        for (int i = 0; i < lanes; ++i) {
+            wide_sum<double> sum{totals[i]};
+            for (int c = 0; c < whole; c += lanes) sum.add(load(e + i * classes + c));
+            totals[i] = sum.parts, losts[i] = sum.lost;
+        }
+        return wide_sum<double>{folded_all(totals), folded_all(losts)}.lanes_total();
+    }
+    for (int c = 0; c < whole; c += lanes)
+        for (int i = 0; i < lanes; ++i) totals[i] = Op::of(load_widened(e + i * classes + c), totals[i]);
+    return folded_all(totals);
+}
+
+// As many rows as vec<double> has lanes, each folded to one number, in double; the rows lie one after
+// another from lane `first` on, and memory is readable for one vector beyond their end.
+template <class Op, class T> inline vec<double> fold_rows(const vec<T>* v, ptrdiff_t first, ptrdiff_t count) {
+    const lane_t<T>* e = lanes(v) + first;
+    const int classes = int(count);
+    if constexpr (vec<double>::lanes >= 4)
+        if (classes <= 2) return fold_narrow<Op, 1>(e, classes);
+    if constexpr (vec<double>::lanes >= 8)
+        if (classes <= 4) return fold_narrow<Op, 2>(e, classes);
+    return fold_wide<Op>(e, classes);
+}
+template <class T> inline vec<double> row_sums(const vec<T>* v, ptrdiff_t first, ptrdiff_t count) {
+    return fold_rows<adding>(v, first, count);
+}
+template <class T> inline vec<double> row_tops(const vec<T>* v, ptrdiff_t first, ptrdiff_t count) {
+    return fold_rows<topping>(v, first, count);
+}
+
+}  // namespace fastce

@@ -1,0 +1,245 @@
+// Loops over rows that lie side by side: exponentials, sums and output of one class at a time.
+//
+// Design. Lane i of a run of vectors belongs to row i. Exponentials are taken of a few classes first and
+// added up afterwards: a processor looks ahead some 250 instructions, which is a few exponentials and nothing
+// else. A row's label is an integer as wide as a lane, kept in a vec<T> as bits; comparing it with the class
+// takes the label's own exponential out of the sum before anything is rounded.
+#pragma once
+
+#include "softmax/epilogue.h"
+#include "simd/shuffle.h"
+#include "memory/stream.h"
+#include "softmax/exp_sums.h"
+
+namespace fastce {
+
+// One running sum in double for every lane. Sums of doubles carry along what rounding lost.
+template <class T> struct wide_lanes {
+    static constexpr int count = int(sizeof(double) / sizeof(lane_t<T>));
+    std::conditional_t<count == 1, wide_sum<double>, vec<double>> parts[count];
+
+    FASTCE_INLINE void clear() {
+        for (auto& part : parts) part = {};
+        if constexpr (count == 2) parts[0] = parts[1] = vec<double>(0.0);
+    }
+    FASTCE_INLINE void add(vec<T> v) {
+        if constexpr (count == 1) {
+            parts[0].add(vec<double>(v.v));
+        } else {
+            parts[0] = parts[0] + widened<0>(v.v);
+            parts[1] = parts[1] + widened<1>(v.v);
+        }
+    }
+    FASTCE_INLINE void add(vec<T> a, vec<T> b) {
+        if constexpr (kAddsPairs) add(a + b);
+        else add(a), add(b);
+    }
+    // Adds a * (b - offset), computed in double; a term whose factor a is 0 is 0.
+    FASTCE_INLINE void add_product(vec<T> a, vec<T> b, const double* offset) {
+        const vec<double> zero(0.0);
+        if constexpr (count == 1) {
+            const vec<double> x(b.v), f(a.v);
+            parts[0].add(select<double>(f.v == 0, zero, f * (x - load(offset))));
+        } else {
+            const vec<double> low = widened<0>(a.v), high = widened<1>(a.v);
+            const vec<double> x = widened<0>(b.v), y = widened<1>(b.v);
+            const vec<double> o = load(offset), q = load(offset + vec<double>::lanes);
+            parts[0] = parts[0] + select<double>(low.v == 0, zero, low * (x - o));
+            parts[1] = parts[1] + select<double>(high.v == 0, zero, high * (y - q));
+        }
+    }
+    FASTCE_INLINE void store(double* p) const {
+        if constexpr (count == 1) {
+            fastce::store(p, parts[0].lanes_total());
+        } else {
+            fastce::store(p, parts[0]);
+            fastce::store(p + vec<double>::lanes, parts[1]);
+        }
+    }
+};
+
+// end_plainly() of rows whose sums are lanes; sums of doubles are never so plain.
+template <class T>
+inline double end_plain_lanes(const wide_lanes<T>* sums, const vec<T>* own, ptrdiff_t n, double unit,
+                              const plain_rows<T>& rows) {
+    if constexpr (wide_lanes<T>::count == 1) return -1;
+    else return end_plainly(reinterpret_cast<const double*>(sums), lanes(own), n, unit, rows);
+}
+
+// Labels of n rows as lanes. Lanes of 32 bits tell classes apart modulo 2^32.
+template <class T> using integer_lane = std::conditional_t<sizeof(lane_t<T>) == 8, uint64_t, uint32_t>;
+struct low_half {
+    static constexpr size_t at(size_t l, size_t, int) { return 2 * l + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__); }
+};
+template <class T> inline void put_labels(const int64_t* labels, ptrdiff_t n, vec<T>* out) {
+    for (ptrdiff_t i = 0; i < n; i += vec<T>::lanes, ++out) {
+        vec<T> low, high;
+        memcpy(&low, labels + i, sizeof low);
+        if constexpr (sizeof(lane_t<T>) == 8) {
+            *out = low;
+        } else {
+            memcpy(&high, labels + i + vec<double>::lanes, sizeof high);
+            *out = rearranged<low_half, 0>(low, high);
+        }
+    }
+}
+// v where the condition holds, 0 elsewhere: bits, since compilers take a choice, of which there are fewer at a time.
+template <class T> FASTCE_INLINE vec<T> where(typename vec<T>::mask condition, vec<T> v) {
+    return from_bits<T>(bits<T>(v.v) & typename vec<T>::bits(condition));
+}
+template <class T> FASTCE_INLINE typename vec<T>::mask is_class(vec<T> labels, int64_t c) {
+    using integers = typename vec<T>::bits;
+    return integers(labels.v) == integers{} + integer_lane<T>(c);
+}
+
+// Adds the exponentials of classes c, c + 1, … (rows of `pitch` vectors) to the sums of their rows, the
+// label's to `own` instead.
+template <int classes, class T>
+FASTCE_INLINE void add_group(const vec<T>* exps, ptrdiff_t pitch, ptrdiff_t vectors, int64_t c,
+                             const vec<T>* labels, wide_lanes<T>* sums, vec<T>* own) {
+    for (ptrdiff_t k = 0; k < vectors; ++k) {
+        vec<T> e[classes];
+        auto mine = bits<T>(own[k].v);
+        for (int j = 0; j < classes; ++j) {
+            const auto here = is_class(labels[k], c + j);
+            e[j] = exps[j * pitch + k];
+            mine |= bits<T>(where<T>(here, e[j]).v);
+            e[j] = where<T>(~here, e[j]);
+        }
+        wide_lanes<T> sum = sums[k];
+        for (int j = 0; j + 1 < classes; j += 2) sum.add(e[j], e[j + 1]);
+        if constexpr (classes % 2) sum.add(e[classes - 1]);
+        sums[k] = sum;
+        own[k] = from_bits<T>(mine);
+    }
+}
+template <class T>
+inline void add_classes(const vec<T>* exps, ptrdiff_t pitch, ptrdiff_t vectors, int64_t c, ptrdiff_t classes,
+                        const vec<T>* labels, wide_lanes<T>* sums, vec<T>* own) {
+    if (classes >= 4) add_group<4>(exps, pitch, vectors, c, labels, sums, own);
+    else if (classes == 3) add_group<3>(exps, pitch, vectors, c, labels, sums, own);
+    else if (classes == 2) add_group<2>(exps, pitch, vectors, c, labels, sums, own);
+    else add_group<1>(exps, pitch, vectors, c, labels, sums, own);
+}
+
+// How a run of one class is written: past the caches or not, and if so, what becomes of the line in which
+// it ends. The next tile completes that line, which waits in a stage: an ordinary store to part of a line
+// fetches it first, and to write two lines of each 32 so makes the gradient a third slower.
+struct run_writer {
+    bool streaming;
+    char* stages;        // kStage bytes for each class, or NULL
+    bool begun, left;    // whether the first line has begun in the stage; whether the last one stays there
+
+    template <class T> T* stage(int64_t c) const { return reinterpret_cast<T*>(stages + c * kStage); }
+    static constexpr ptrdiff_t kStage = 128;  // a line, and a vector that begins in it
+};
+
+// Writes value(k), the lanes from k on, to n elements of class c.
+template <class T, class Value>
+FASTCE_INLINE void write_run(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const Value& value) {
+    constexpr ptrdiff_t width = vec<T>::lanes, size = sizeof(T), line = kLine / size;
+    ptrdiff_t k = 0;
+    if (w.streaming) {
+        const ptrdiff_t lead = ptrdiff_t(reinterpret_cast<uintptr_t>(out) % kLine) / size;
+        const ptrdiff_t head = lead && n >= line - lead ? line - lead : lead ? n : 0;
+        const ptrdiff_t end = head + (n - head) / line * line;
+        if (lead && w.begun && lead + head == line) {
+            // The stage's elements and the first of the run, in registers: a processor waits for a load from
+            // what two stores have just written.
+            const T* stage = w.stage<T>(c);
+            for (ptrdiff_t at = 0; at < line; at += width) {
+                const auto staged = lane_numbers<T>() < int(lead - at);
+                stream(out - lead + at, select<T>(staged, load(stage + at), value(at - lead)));
+            }
+        } else {
+            if (lead && w.begun) memcpy(out - lead, w.stage<T>(c), size_t(lead * size));
+            for (; k < head; k += width) store(out + k, value(k), head - k);
+        }
+        for (k = head; k < end; k += width) stream(out + k, value(k));
+        if (w.left) {
+            for (T* stage = w.stage<T>(c); k < n; k += width) store(stage + (k - end), value(k));
+            return;
+        }
+    }
+    for (; k + width <= n; k += width) store(out + k, value(k));
+    if (k < n) store(out + k, value(k), n - k);
+}
+
+// What each row's output is made with, lanes of vectors; those that an output does not need are NULL.
+template <class T> struct row_lanes {
+    const vec<T>*labels, *at_label;
+    const vec<T>* live;  // 0 for rows that count for nothing; NULL where there are none
+    const vec<T>*a, *b, *c;
+};
+
+// The same with what differs from row to row copied to `room`, so that vectors of whole lines of all outputs, `stride`
+// elements apart, are vectors there: loads that cross lines take twice the time. Room for rows.live comes last.
+template <class T>
+inline row_lanes<T> in_step(const row_lanes<T>& rows, const T* out, ptrdiff_t stride, ptrdiff_t vectors, vec<T>* room) {
+    constexpr ptrdiff_t width = vec<T>::lanes, bytes = width * ptrdiff_t(sizeof(T));
+    const ptrdiff_t lead = ptrdiff_t(reinterpret_cast<uintptr_t>(out) % bytes) / ptrdiff_t(sizeof(T));
+    if (lead == 0 || stride % width) return rows;
+    auto copy = [&](const vec<T>* from) {
+        vec<T>* to = room;
+        room += vectors + 1;
+        for (ptrdiff_t k = 0; k < vectors; ++k) store(lanes(to) + lead + k * width, vec<lane_t<T>>(from[k].v));
+        return reinterpret_cast<const vec<T>*>(lanes(to) + lead);
+    };
+    row_lanes<T> r = rows;
+    r.labels = copy(rows.labels), r.at_label = copy(rows.at_label), r.a = copy(rows.a), r.b = copy(rows.b);
+    if (rows.live) r.live = copy(rows.live);
+    return r;
+}
+
+template <class T, class Value>
+FASTCE_INLINE void write_class(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const row_lanes<T>& rows,
+                               const Value& others) {
+    // Copies, since a compiler has to fetch what is behind a reference again after each store.
+    const vec<T>*labels = rows.labels, *at_label = rows.at_label, *live = rows.live;
+    auto value = [=](ptrdiff_t k) __attribute__((always_inline)) {
+        return select<T>(is_class(load_lanes(labels, k), c), load_lanes(at_label, k), others(k));
+    };
+    if (live == nullptr) return write_run(out, n, w, c, value);
+    write_run(out, n, w, c, [=](ptrdiff_t k) __attribute__((always_inline)) {
+        return where_zero(load_lanes(live, k), vec<T>(0.0), value(k));
+    });
+}
+
+// e (a + b) + c: the gradient of one class; its own target's share is c, or NULL.
+template <class T>
+inline void write_gradient(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const vec<T>* exps,
+                           const row_lanes<T>& rows) {
+    const vec<T>*factor = rows.a, *low = rows.b, *base = rows.c;
+    const vec<T> zero(0.0);
+    if (base == nullptr) {
+        write_class(out, n, w, c, rows, [=](ptrdiff_t k) __attribute__((always_inline)) {
+            return product_sum(load_lanes(exps, k), load_lanes(factor, k), load_lanes(low, k), zero);
+        });
+    } else {
+        write_class(out, n, w, c, rows, [=](ptrdiff_t k) __attribute__((always_inline)) {
+            return product_sum(load_lanes(exps, k), load_lanes(factor, k), load_lanes(low, k), load_lanes(base, k));
+        });
+    }
+}
+
+// curved(e, a, b, c): the diagonal of the Hessian.
+template <class T>
+inline void write_curvature(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const vec<T>* exps,
+                            const row_lanes<T>& rows) {
+    const vec<T>*inverse = rows.a, *curvature = rows.b, *bend = rows.c;
+    write_class(out, n, w, c, rows, [=](ptrdiff_t k) __attribute__((always_inline)) {
+        return curved(load_lanes(exps, k), load_lanes(inverse, k), load_lanes(curvature, k), load_lanes(bend, k));
+    });
+}
+
+// x - a - b: log_softmax.
+template <class T>
+inline void write_difference(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const T* x,
+                             const row_lanes<T>& rows) {
+    const vec<T>*top = rows.a, *shift = rows.b;
+    write_run(out, n, w, c, [=](ptrdiff_t k) __attribute__((always_inline)) {
+        return load(x + k, n - k, 0.0) - load_lanes(top, k) - load_lanes(shift, k);
+    });
+}
+
+}  // namespace fastce

@@ -1,0 +1,1 @@
+"""What arguments are accepted, and every message about one that is not."""

@@ -1,0 +1,84 @@
+"""The command line: ``fastce evaluate``, ``fastce class-weights`` and ``fastce config``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import fastce
+from fastce.cli import class_weights, config, evaluate
+from fastce.cli.report import Report, complain, silence
+from fastce.readers.npy import InputError
+
+__all__ = ["main"]
+
+# Exit statuses. The last two are what a shell reports for a program that the signal ended.
+_DONE = 0
+_BAD_INPUT = 2
+_INTERRUPTED = 130
+_CLOSED_PIPE = 141
+
+
+def main(argv: Sequence[str] | None = None, *, bar_after: float = 1.0) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; those of the process by default.
+    bar_after : float, default 1.0
+        Seconds of work after which a progress bar appears on a terminal.
+
+    Returns
+    -------
+    int
+        Exit status: 0, 2 for bad usage or input, 130 when interrupted, 141 when whoever read the
+        output has gone.
+    """
+    try:
+        status = _run(argv, bar_after)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        silence()
+        return _CLOSED_PIPE
+    except OSError as error:  # those of other files are InputErrors by now
+        silence()
+        complain(f"error: standard output: {error.strerror or error}")
+        return _BAD_INPUT
+
+
+def _run(argv: Sequence[str] | None, bar_after: float) -> int:
+    try:
+        arguments = _parser().parse_args(argv)
+        report = Report(bar_after, bare=getattr(arguments, "json", False))
+        arguments.run(arguments, report)
+        return _DONE
+    except SystemExit as stop:  # argparse, after usage, help or version
+        return int(stop.code or 0)
+    except InputError as error:
+        complain(f"error: {error}")
+        return _BAD_INPUT
+    except MemoryError as error:
+        complain(f"error: not enough memory: {error}")
+        return _BAD_INPUT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fastce", description="Cross-entropy losses on the CPU, fast and accurate."
+    )
+    parser.add_argument("--version", action="version", version=f"fastce {fastce.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, command, text in (
+        ("evaluate", evaluate, "loss and accuracy of the logits in a file"),
+        ("class-weights", class_weights, "weights of classes from the labels in a file"),
+        ("config", config, "what this installation was built with and uses"),
+    ):
+        command.configure(commands.add_parser(name, help=text))
+    return parser

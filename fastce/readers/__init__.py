@@ -1,0 +1,1 @@
+"""Files as arrays: one module a format. Nothing here imports fastce."""

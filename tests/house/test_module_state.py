@@ -1,0 +1,89 @@
+"""No module keeps anything that calls change: what makes threads safe without Python's lock.
+
+The modules are declared to need no such lock. What follows is the audit: in Python, no name of a
+module is bound anew and no container of a module is changed after its import, with two exceptions;
+in C++, nothing static can be written at all.
+"""
+
+import ast
+import re
+import sys
+import types
+from pathlib import Path
+
+import calls
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "fastce"
+PYTHON = sorted(PACKAGE.rglob("*.py"))
+# Set in a forked child, where one thread exists; and a number that is read once, the same for every
+# thread that is first, in a cache with a lock of its own.
+GLOBAL_STATEMENTS = {("threads.py", "_forked")}
+CACHES = {("threads.py", "_quota")}
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=named)
+def test_python(path) -> None:
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Global):
+            for name in node.names:
+                assert (path.name, name) in GLOBAL_STATEMENTS, f"{path.name}: global {name}"
+        if isinstance(node, ast.FunctionDef):
+            for decorator in node.decorator_list:
+                if "cache" in ast.unparse(decorator):
+                    assert (path.name, node.name) in CACHES, f"{path.name}: {node.name}"
+            for default in (*node.args.defaults, *filter(None, node.args.kw_defaults)):
+                assert not isinstance(default, ast.List | ast.Dict | ast.Set | ast.Call), (
+                    f"{path.name}: {node.name} has a default that can be changed"
+                )
+
+
+def contents() -> dict[str, object]:
+    """Return what the package's modules hold: which objects, and what is in containers."""
+    found: dict[str, object] = {}
+    for name, module in sorted(sys.modules.items()):
+        if name.split(".")[0] == "fastce" and isinstance(module, types.ModuleType):
+            for key, value in vars(module).items():
+                if not key.startswith("__"):
+                    inside = repr(value) if isinstance(value, dict | list | set) else None
+                    found[f"{name}.{key}"] = (id(value), inside)
+    return found
+
+
+def test_calls_change_no_module() -> None:
+    import fastce.cli
+    import fastce.compat.tensorflow  # noqa: F401
+
+    before = contents()
+    assert "fastce._validation.arrays.LABEL_KINDS" in before
+    calls.digest(2)
+    with pytest.raises(ValueError, match="labels"):
+        calls.fastce.softmax_cross_entropy([[1.0]], [2])
+    assert contents() == before
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(p for p in (PACKAGE / "_kernels").iterdir() if p.suffix in {".h", ".pxd", ".pyx"}),
+    ids=named,
+)
+def test_kernels(path) -> None:
+    """No static or global variable but constants, and none of a thread."""
+    text = re.sub(r"//.*|#.*(?=\n)", "", path.read_text())
+    assert "thread_local" not in text
+    for found in re.finditer(r"^[^\n]*\bstatic (?!_)([^;{=(]*)([;{=(])", text, re.MULTILINE):
+        declared, ends = found.groups()
+        is_function = ends == "("
+        assert is_function or re.search(r"\bconst(expr)?\b", declared), found.group()
+    for line in text.splitlines():  # at the outermost level: Cython's `cdef int x`, C++'s `int x;`
+        assert not re.match(
+            r"cdef (?!extern|enum|struct|inline|class)[\w\[\]*. ]+( =.*)?$", line
+        ), line
+        assert not re.match(
+            r"(?!using|typedef|struct|namespace|template|return)\w+ \w+( = [^;]*)?;", line
+        )
