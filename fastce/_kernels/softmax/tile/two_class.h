@@ -52,8 +52,9 @@ inline bool sum_two_classes(const T* x, const int64_t* label, ptrdiff_t rows, ve
         const vec<T> a = load(x + 2 * i, n, 0.0);
         const vec<T> b = n > lanes ? load(x + 2 * i + lanes, n - lanes, 0.0) : zero;
         const vec<T> first = rearranged<every_second, 0>(a, b), second = rearranged<every_second, 1>(a, b);
-        const vec<T> larger = maximum(first, second), ahead = second - first;
-        vec<T> d = select<T>(is_second_class<T>(label + i), zero - ahead, ahead);
+        const auto is_second = is_second_class<T>(label + i);
+        const vec<T> larger = maximum(first, second), ahead = second - first, own = select<T>(is_second, second, first);
+        vec<T> d = select<T>(is_second, zero - ahead, ahead);
         d = select<T>(larger.v == infinity.v, none, d);
         const vec<T> e = scaled_exp(minus_size(d));
         difference[i / lanes] = d;
@@ -65,8 +66,9 @@ inline bool sum_two_classes(const T* x, const int64_t* label, ptrdiff_t rows, ve
         };
         put(sum_others, select<T>(d.v > zero.v, scale, e), 1 / kExpScale);
         put(exp_label, select<T>(d.v > zero.v, e, scale), 1 / kExpScale);
-        put(label_logit, select<T>(d.v > zero.v, zero - d, zero), 1);
+        put(label_logit, own, 1);
         put(shift, larger, 1);
+        for (ptrdiff_t k = i; k < i + lanes; ++k) label_logit[k] -= shift[k];  // floats may not have the difference
     }
     return !(lane_max(most) < 60);
 }
