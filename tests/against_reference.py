@@ -1,0 +1,64 @@
+"""Results of the softmax loss as shares of their budget, against the references in long double."""
+
+from typing import Any
+
+import numpy as np
+import wide
+from ulp import rounding, used
+
+import fastce
+
+Array = np.ndarray
+F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
+
+
+def expected(logits: Array, labels: Array, **options: Any) -> wide.Expected:
+    """Return what the reference expects of a call, half precision taken as float32."""
+    x = logits.astype(F32) if logits.dtype.itemsize == 2 else logits
+    with np.errstate(all="ignore"):
+        return wide.softmax_cross_entropy(x, labels, **options)
+
+
+def shares(
+    logits: Array, labels: Array, true: wide.Expected | None = None, **options: Any
+) -> dict[str, tuple[Array, Array, Array]]:
+    """Call the loss; return by quantity the share of its budget each result uses, it and the truth.
+
+    Past 1 a result is wrong.
+    """
+    true = expected(logits, labels, **options) if true is None else true
+    stored = logits.dtype
+    dtype = F32 if stored.itemsize == 2 else stored
+    loss_dtype = dtype if options.get("reduction") == "none" else F64
+    alone = fastce.softmax_cross_entropy(logits, labels, **options)
+    loss, *entries = fastce.softmax_cross_entropy(
+        logits, labels, return_grad=True, return_hess=True, **options
+    )
+    found = {
+        name: (used(got, true.loss, true.loss_tolerance, loss_dtype), got, true.loss)
+        for name, got in (("loss", alone), ("loss beside gradient", loss))
+    }
+    for name, got, right, allowed in (
+        ("gradient", entries[0], true.gradient, true.gradient_tolerance),
+        ("Hessian", entries[1], true.hessian, true.hessian_tolerance),
+    ):
+        assert got.dtype == stored
+        if stored != dtype:
+            got = got.astype(dtype)
+            allowed = allowed + 1.01 * rounding(right, stored)
+        found[name] = (used(got, right, allowed, dtype), got, right)
+    return found
+
+
+def assert_right(
+    logits: Array, labels: Array, what: str = "", true: wide.Expected | None = None, **options: Any
+) -> None:
+    """Assert that loss, gradient and Hessian of a call are within their budgets."""
+    for name, (share, got, right) in shares(logits, labels, true, **options).items():
+        share = np.atleast_1d(share)
+        at = np.unravel_index(np.argmax(share), share.shape)
+        assert share[at] <= 1, (
+            f"{name}, {what}: at {tuple(int(i) for i in at)} got {np.atleast_1d(got)[at]!r}, "
+            f"not {np.atleast_1d(right)[at]!r}: {float(share[at]):.3g} times the budget; "
+            f"{int((share > 1).sum())} of {share.size} results are past it"
+        )
