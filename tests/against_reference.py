@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import wide
 from ulp import rounding, used
@@ -44,10 +45,22 @@ def shares(
     ):
         assert got.dtype == stored
         if stored != dtype:
-            got = got.astype(dtype)
-            allowed = allowed + 1.01 * rounding(right, stored)
+            got, right, allowed = in_half_precision(got, right, allowed, dtype)
         found[name] = (used(got, right, allowed, dtype), got, right)
     return found
+
+
+def in_half_precision(got: Array, right: Array, allowed: Array, dtype: Any) -> tuple[Array, ...]:
+    """Return results as float32, the truth and what is allowed with one rounding more.
+
+    What is past the largest number of the stored dtype is infinite, and as right as that number.
+    """
+    stored, got = got.dtype, got.astype(dtype)
+    largest = float(ml_dtypes.finfo(stored).max)
+    finite = np.isfinite(right)
+    got = np.where(finite, np.clip(got, -largest, largest), got)
+    right = np.where(finite, np.clip(right, -largest, largest), right)
+    return got, right, np.where(finite, allowed + 1.01 * rounding(right, stored), allowed)
 
 
 def assert_right(
