@@ -1,7 +1,7 @@
 """Generated calls of the softmax loss and the activations: small shapes, every kind of row.
 
 A call is told by its number, so that whatever is found can be made again. `tools/check/calls.py`
-makes half a million; tests/contract/test_generated_calls.py makes some.
+makes half a million; tests/accuracy/test_generated_calls.py makes some.
 """
 
 from dataclasses import dataclass

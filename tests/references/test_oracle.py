@@ -3,12 +3,14 @@
 import math
 
 import cases
+import generated
 import numpy as np
 import oracle
 import pytest
 import scipy.special
 import wide
 import wide_elements
+from against_reference import expected
 from ulp import assert_within, distance, tolerance, ulp, ulps, used
 
 F32, F64 = cases.DTYPES
@@ -202,6 +204,22 @@ def test_the_fast_hessian_equals_the_slow_one(n_classes: int, dtype: np.dtype) -
     true = oracle.softmax_hessian(np.stack([x, 0 * x], 1), 1.0, sample_weight=s[0])[:, 0]
     worst = used(fast.hessian, true, fast.hessian_tolerance, np.longdouble)
     assert np.max(worst) <= (0.01 if dtype == F64 else 1e-6)
+
+
+def test_the_fast_reference_equals_the_slow_one_for_generated_calls() -> None:
+    problems = [p for p in map(generated.make_problem, range(120)) if p.logits.size <= 120]
+    assert len(problems) > 25
+    for problem in problems:
+        x, options = problem.logits, {"axis": problem.axis, **problem.options}
+        fast = expected(x, problem.labels, **options)
+        x = x.astype(F32) if x.dtype.itemsize == 2 else x
+        loss, gradient = oracle.softmax_cross_entropy(x, problem.labels, **options)
+        for true, near, allowed in (
+            (loss, fast.loss, fast.loss_tolerance),
+            (gradient, fast.gradient, fast.gradient_tolerance),
+        ):
+            worst = used(near, true, allowed, np.longdouble)
+            assert np.max(worst) <= (0.01 if x.dtype == F64 else 1e-6), str(problem)
 
 
 def test_ulp_is_the_distance_between_neighbours() -> None:
