@@ -3,9 +3,9 @@
 ``tools/check/fuzz`` looks for bytes that reach new code; test_fuzz.py replays those it has found. A
 call is good, or its arguments hold one thing that must be refused. A good one returns what the
 references in long double say, within twice the error budget (to hold it to the last half is for
-test_every_kind_of_row.py). Neither writes to anything but its outputs: inputs stay as they are, nothing
-beside an output changes, and after an error no output has changed either. AddressSanitizer watches
-what is read.
+tests/accuracy). Neither writes to anything but its outputs: inputs stay as they are, nothing beside
+an output changes, and after an error no output has changed either. AddressSanitizer watches what is
+read.
 """
 
 from __future__ import annotations

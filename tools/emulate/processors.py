@@ -4,9 +4,9 @@
 
 For each processor: it starts, chooses the right kernels, refuses better ones with an error,
 executes no instruction that the processor lacks, and gives the same bits for some thousand calls
-(results.py) as this machine does with the same kernels. Then the tests named (test_every_kind_of_row.py,
-where none are) run on the first and the last of them. Needs Linux on x86-64 with AVX2, the package
-installed or built in place, and qemu-user (Debian: apt install qemu-user).
+(results.py) as this machine does with the same kernels. Then the tests named (where none are,
+test_every_kind_of_row.py) run on the first and the last of them. Needs Linux on x86-64 with AVX2,
+the package installed or built in place, and qemu-user (Debian: apt install qemu-user).
 """
 
 from __future__ import annotations
