@@ -12,9 +12,9 @@ The kernels fill a Batch with each row's sums; ends.pxd turns these into losses 
 """
 
 from libc.stdint cimport int64_t
-from libc.string cimport memset
 
 from ..memory.memory cimport are_weights, find_doubles, integers_at, layout
+from ..parallel.totals cimport add_exactly, Totals
 from ..simd.simd cimport vec
 from ..softmax.rows cimport all_classes, weigh, weighed
 
@@ -58,12 +58,7 @@ cdef struct Problem:
     const char* pattern  # to which row each lane of a tile belongs (tiles.h)
 
 
-cdef struct Tally:
-    # What a block of rows adds up to; sums carry along what rounding lost.
-    double loss, loss_lost
-    double weight, weight_lost
-    Py_ssize_t valid, nonzero
-    Py_ssize_t bad_row  # the first row whose label is no class, or -1
+ctypedef Totals Tally
 
 
 cdef struct Batch:
@@ -93,13 +88,6 @@ cdef struct Batch:
     double[BATCH] loss
     double plain_loss  # the sum of the losses of rows that ended plainly; negative if they did not
     double[BATCH] lse  # where z_loss is not 0, once the losses are found
-
-
-cdef inline Tally empty_tally() noexcept nogil:
-    cdef Tally tally
-    memset(&tally, 0, sizeof(tally))
-    tally.bad_row = -1
-    return tally
 
 
 cdef inline void empty_batch(Batch* b) noexcept nogil:
@@ -138,15 +126,6 @@ cdef inline bint is_plain_batch(const Problem* p, const Batch* b) noexcept nogil
 cdef inline bint is_paired(const Problem* p) noexcept nogil:
     """Whether rows are a label and one other class, and all there is to a row are these two numbers."""
     return p.classes == 2 and p.output == GRADIENT and not is_smoothed(p) and p.hess == NULL
-
-
-cdef inline void add_exactly(double* sum, double* lost, double x) noexcept nogil:
-    """sum + lost += x, to twice the precision (D. E. Knuth's two-sum)."""
-    cdef double total = sum[0] + x, back = total - sum[0]
-    cdef double error = (sum[0] - (total - back)) + (x - back)
-    if error - error == 0:  # not where the sum is inf or NaN
-        lost[0] += error
-    sum[0] = total
 
 
 cdef inline void no_row(Batch* b, Py_ssize_t i) noexcept nogil:
