@@ -7,6 +7,7 @@
 #include <omp.h>
 #include <pthread.h>
 #if defined(__linux__)
+#include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,8 +28,8 @@ inline int most_threads() {
     return threads < limit ? threads : limit;
 }
 
-// The largest team that the calling thread has gathered: the runtimes keep the threads of a team. And
-// for how many calls it takes what there is, after threads could not be started.
+// How many threads the calling thread has gathered, itself included; and for how many calls it goes on
+// with them after more could not be started.
 inline thread_local int gathered = 1, calls_before_trial = 0;
 
 struct trial_thread {
@@ -50,9 +51,10 @@ inline void* wait_at_gate(void* given) {
 // The system counts a thread for a moment after it has been joined, and would refuse another one.
 inline void wait_until_gone(const trial_thread& thread) {
 #if defined(__linux__)
-    for (int tries = 0; tries < 200 && syscall(SYS_tgkill, getpid(), thread.id, 0) == 0; ++tries) {
-        const timespec moment = {0, tries < 20 ? 2000 : 100000};
-        nanosleep(&moment, nullptr);
+    for (int tries = 0; tries < 300 && syscall(SYS_tgkill, getpid(), thread.id, 0) == 0; ++tries) {
+        const timespec moment = {0, 50000};
+        if (tries < 100) sched_yield();
+        else nanosleep(&moment, nullptr);
     }
 #else
     (void)thread;
@@ -78,15 +80,21 @@ inline int start_on_trial(int wanted) {
 }
 
 // Of `wanted` threads as many as there are, the calling one included. The runtimes end the whole
-// process where they cannot start a thread; so before a team that is larger than any before, the
-// threads that it takes are started on trial.
+// process where they cannot start a thread; so before a team that is larger than the last one, the
+// threads that it takes are started on trial. GNU's runtime has ended those that the last one did not need.
 inline int threads_to_be_had(int wanted) {
     if (wanted > omp_get_thread_limit()) wanted = omp_get_thread_limit();
-    if (wanted > gathered && --calls_before_trial < 0) {
-        gathered += start_on_trial(wanted - gathered);
-        calls_before_trial = wanted > gathered ? 100 : 0;
+    if (wanted > gathered) {
+        const int missing = wanted - gathered;
+        if (calls_before_trial > 0) {
+            --calls_before_trial;
+            wanted = gathered;
+        } else {
+            wanted = gathered + start_on_trial(missing);
+            if (wanted < gathered + missing) calls_before_trial = 100;
+        }
     }
-    return wanted < gathered ? wanted : gathered;
+    return gathered = wanted;
 }
 #else
 constexpr int kOpenMP = 0;
