@@ -1,4 +1,4 @@
-"""Where the system lets a process start no threads, or few: calls go on with those that there are."""
+"""Where the system lets a process start few threads, or none: calls use those that there are."""
 
 from __future__ import annotations
 
