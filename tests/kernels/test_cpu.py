@@ -57,7 +57,7 @@ def test_one_instruction_set_is_imported(isa) -> None:
     process = started(isa, LOADED)
     chosen = isa or _kernels.available()[-1]
     assert (process.returncode, process.stderr) == (0, "")
-    assert process.stdout.split() == [chosen, *sorted([chosen, "cpu"])]
+    assert process.stdout.split() == [chosen, *sorted([chosen, "cpu", "isas"])]
 
 
 @pytest.mark.parametrize("isa", ["avx1024", "AVX2", " baseline", "cpu"])
@@ -109,7 +109,7 @@ def test_missing_modules_are_passed_over_and_broken_ones_are_not(monkeypatch) ->
     assert _kernels._best() == "baseline"
     assert _kernels.built() == _kernels.available() == ("baseline",)
     missing.add("baseline")
-    with pytest.raises(ImportError, match="no compiled kernels"):
+    with pytest.raises(ImportError, match="is not compiled"):
         _kernels._best()
     missing.clear()
 

@@ -106,8 +106,8 @@ cdef inline void columns_as_items(
     const Elements* p, Run* r, Py_ssize_t begin, Py_ssize_t end, writer* w, Totals* totals, real* like
 ) noexcept nogil:
     """Items lie side by side, the elements of each a stride apart."""
-    cdef double* sums = <double*> r.sums
-    cdef double* lost = <double*> r.lost
+    cdef double[RUN] sums
+    cdef double[RUN] lost
     cdef Py_ssize_t item = begin, k, n, j, outer, inner
     while item < end:
         outer, inner = item // p.inner, item % p.inner
@@ -119,7 +119,7 @@ cdef inline void columns_as_items(
                 p, r, (outer * p.summed + k) * p.inner + inner, n, weight_of(p, item), w, totals, like,
             )
             if p.losses != NULL:
-                add_lanes(<const vec[real]*> r.losses, n, sums, lost)
+                add_lanes(<const vec[real]*> r.losses, n, &sums[0], &lost[0])
         if p.losses != NULL:
             for j in range(n):
                 if lost[j] - lost[j] == 0:  # of sums that are finite

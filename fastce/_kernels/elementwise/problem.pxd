@@ -10,7 +10,7 @@ from ..simd.simd cimport real, vec
 
 cdef enum:
     RUN = 1024  # elements
-    PARTS = 9  # of a thread's scratch
+    PARTS = 7  # of a thread's scratch
     RUN_SPARE = 8  # vectors that sums may read beyond the run
     # Vectors, an even number, that are taken through one step after another: in a chain of all steps each
     # would wait for the one before, and the processor looks ahead for no more than a few vectors.
@@ -62,8 +62,6 @@ cdef struct Run:
     char* near
     char* far
     char* weights
-    char* sums  # of items whose elements are a stride apart, and what rounding lost
-    char* lost
 
 
 cdef inline Py_ssize_t run_bytes() noexcept nogil:
@@ -74,7 +72,6 @@ cdef inline void take_scratch(const Elements* p, char* scratch, Run* r) noexcept
     cdef Py_ssize_t part = run_bytes() // PARTS
     r.losses, r.x, r.labels, r.near = scratch, scratch + part, scratch + 2 * part, scratch + 3 * part
     r.far, r.weights, r.copy = scratch + 4 * part, scratch + 5 * part, scratch + 6 * part
-    r.sums, r.lost = scratch + 7 * part, scratch + 8 * part
     r.weight = NULL
     r.streams = False
     r.ordinary = p.sample_weight == NULL and p.pos_weight == NULL and p.share == 0 and p.hess == NULL
