@@ -84,7 +84,9 @@ def test_kernels(path) -> None:
     for found in re.finditer(r"^[^\n]*\bstatic (?!_)([^;{=(]*)([;{=(])", text, re.MULTILINE):
         declared, ends = found.groups()
         is_function = ends == "("
-        assert is_function or re.search(r"\bconst(expr)?\b", declared), found.group()
+        assert is_function or re.search(r"\b(const|constexpr|thread_local)\b", declared), (
+            found.group()
+        )
     for line in text.splitlines():  # at the outermost level: Cython's `cdef int x`, C++'s `int x;`
         assert not re.match(
             r"cdef (?!extern|enum|struct|inline|class)[\w\[\]*. ]+( =.*)?$", line

@@ -11,7 +11,7 @@ cdef extern from "<parallel/openmp.h>" namespace "fastce" nogil:
 
 cdef extern from "<parallel/scratch.h>" namespace "fastce" nogil:
     char* take_scratch(Py_ssize_t bytes)
-    void release_scratch(char*)
+    void release_scratch(char*, Py_ssize_t bytes)
 
 cdef extern from "<parallel/ieee_state.h>" namespace "fastce" nogil:
     uint64_t enter_ieee_state()

@@ -1,10 +1,11 @@
 """All blocks of a call: scratch, threads, and sums in block order.
 
 Design. (a) Whoever has blocks to compute gives a function for one of them and what it is to be told (Work).
-(b) A block counts in totals of its own stack, since those of neighbours share lines of the cache, which
-threads would take from each other with every row. (c) One thread runs the blocks without a team: to gather
-one, even of a single thread, costs as much as a small call. (d) Scratch comes from memory that the calling
-thread keeps (scratch.h): stacks may be small, and the heap is slow.
+(b) One thread runs the blocks without a team: to gather one, even of a single thread, costs as much as a
+small call. (c) In a team a block counts in totals of its own stack, since those of neighbours share lines of
+the cache, which threads would take from each other with every row. (d) Scratch comes from memory that the
+calling thread keeps (scratch.h): stacks may be small, and the heap is slow. (e) All is computed in the
+arithmetic of IEEE 754, whatever the caller or a thread has set (ieee_state.h).
 """
 
 from cython.parallel cimport prange, threadid
@@ -41,11 +42,18 @@ cdef inline char* next_line(char* memory) noexcept nogil:
 
 
 cdef inline void run_block(const Work* w, Py_ssize_t i, char* scratch, Totals* totals) noexcept nogil:
-    """Block i, in the arithmetic of IEEE 754."""
-    cdef Totals own = empty_totals()
     cdef Py_ssize_t begin = i * w.cut.block
+    totals[0] = empty_totals()
+    w.run(w.problem, begin, min(w.cut.rows, begin + w.cut.block), scratch, totals)
+
+
+cdef inline void run_block_in_team(
+    const Work* w, Py_ssize_t i, char* scratch, Totals* totals
+) noexcept nogil:
+    """The same in any thread."""
+    cdef Totals own
     cdef uint64_t caller = enter_ieee_state()
-    w.run(w.problem, begin, min(w.cut.rows, begin + w.cut.block), scratch, &own)
+    run_block(w, i, scratch, &own)
     leave_ieee_state(caller)
     totals[0] = own
 
@@ -54,30 +62,31 @@ cdef inline Totals sum_totals(const Totals* totals, Py_ssize_t blocks) noexcept 
     """The totals of all blocks, added in their order."""
     cdef Totals total = empty_totals()
     cdef Py_ssize_t i
-    cdef uint64_t caller = enter_ieee_state()
     for i in range(blocks):
         add_totals(&total, totals + i)
     round_totals(&total)
-    leave_ieee_state(caller)
     return total
 
 
 cdef inline int run_blocks(const Work* w, int num_threads, Totals* total) except -1:
     """Runs all blocks on up to so many threads; as many as can be started."""
-    cdef Py_ssize_t blocks = w.cut.blocks, share = w.scratch_bytes, i
+    cdef Py_ssize_t blocks = w.cut.blocks, share = w.scratch_bytes, bytes, i
     cdef char* memory
     cdef char* scratch
     cdef Totals* totals
     cdef int threads = 1
+    cdef uint64_t caller
     if num_threads > 1 and blocks > 1:
         with nogil:
             threads = threads_to_be_had(<int> min(<Py_ssize_t> num_threads, blocks))
-    memory = take_scratch(LINE + threads * share + w.shared_bytes + blocks * <Py_ssize_t> sizeof(Totals))
+    bytes = LINE + threads * share + w.shared_bytes + blocks * <Py_ssize_t> sizeof(Totals)
+    memory = take_scratch(bytes)
     if memory == NULL:
         raise MemoryError()
     scratch = next_line(memory)
     totals = <Totals*> (scratch + threads * share + w.shared_bytes)
     with nogil:
+        caller = enter_ieee_state()
         if w.prepare != NULL:
             w.prepare(w.problem, scratch + threads * share)
         if threads == 1:
@@ -85,7 +94,8 @@ cdef inline int run_blocks(const Work* w, int num_threads, Totals* total) except
                 run_block(w, i, scratch, totals + i)
         else:
             for i in prange(blocks, schedule="dynamic", num_threads=threads):
-                run_block(w, i, scratch + threadid() * share, totals + i)
+                run_block_in_team(w, i, scratch + threadid() * share, totals + i)
         total[0] = sum_totals(totals, blocks)
-        release_scratch(memory)
+        leave_ieee_state(caller)
+        release_scratch(memory, bytes)
     return 0

@@ -12,29 +12,33 @@ namespace fastce {
 
 constexpr ptrdiff_t kMostKept = 128 << 10;  // bytes
 
-struct kept_scratch {
-    char* memory = nullptr;
-    ptrdiff_t bytes = 0;
-    ~kept_scratch() { free(memory); }
+// What a thread keeps. It is found without a look at what has to be freed when the thread ends.
+inline thread_local char* kept = nullptr;
+inline thread_local ptrdiff_t kept_bytes = 0;
+
+struct at_end_of_thread {
+    ~at_end_of_thread() { free(kept); }
 };
 
-inline thread_local kept_scratch kept;
+__attribute__((noinline)) inline void keep_more(ptrdiff_t bytes) {
+    static thread_local at_end_of_thread freed;
+    (void)freed;
+    constexpr ptrdiff_t step = 16 << 10;
+    bytes = (bytes + step - 1) / step * step;
+    free(kept);
+    kept = static_cast<char*>(malloc(size_t(bytes)));
+    kept_bytes = kept ? bytes : 0;
+}
 
 // So many bytes, or NULL if there are none. A thread gives them back before it takes any again.
 inline char* take_scratch(ptrdiff_t bytes) {
     if (bytes > kMostKept) return static_cast<char*>(malloc(size_t(bytes)));
-    if (bytes > kept.bytes) {
-        constexpr ptrdiff_t step = 16 << 10;
-        const ptrdiff_t enough = (bytes + step - 1) / step * step;
-        free(kept.memory);
-        kept.memory = static_cast<char*>(malloc(size_t(enough)));
-        kept.bytes = kept.memory ? enough : 0;
-    }
-    return kept.memory;
+    if (bytes > kept_bytes) keep_more(bytes);
+    return kept;
 }
 
-inline void release_scratch(char* memory) {
-    if (memory != kept.memory) free(memory);
+inline void release_scratch(char* memory, ptrdiff_t bytes) {
+    if (bytes > kMostKept) free(memory);
 }
 
 }  // namespace fastce
