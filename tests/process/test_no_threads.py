@@ -56,7 +56,6 @@ int pthread_create(pthread_t* thread, const pthread_attr_t* a, void* (*function)
 
 CALLS = """
 import os, threading
-from fastce import _kernels
 import calls
 
 first = calls.digest(1)
@@ -134,6 +133,23 @@ print(limited(), all(calls.digest(8) == first for turn in range(3)))
     if found.startswith("False"):
         pytest.skip("this system does not limit the threads of a user")
     assert found == "True True\n"
+
+
+@pytest.mark.parametrize("megabytes", [4, 20])
+def test_a_limit_of_the_address_space(megabytes) -> None:
+    """Stacks of threads, of 8 MB where nothing else is said, do not fit into what is left."""
+    found = calls.python(
+        f"""
+import resource
+from pathlib import Path
+{CALLS}
+taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, 2 * (taken + {megabytes} * 2**20,))
+print(all(calls.digest(8) == first for turn in range(2)))
+""",
+        OPENBLAS_NUM_THREADS="1",
+    )
+    assert found == "True\n"
 
 
 @pytest.mark.parametrize("arguments", [("--threads", "8"), ("--threads", "8", "--per-class")])

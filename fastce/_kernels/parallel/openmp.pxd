@@ -1,4 +1,4 @@
-"""The OpenMP runtime, the scratch and the floating-point state of a thread, told to Cython."""
+"""The OpenMP runtime, the scratch and the floating-point state of a thread, declared for Cython."""
 
 from libc.stdint cimport uint64_t
 

@@ -1,6 +1,6 @@
 """All blocks of a call: scratch, threads, and sums in block order.
 
-Design. (a) Whoever has blocks to compute gives a function for one of them and what it is to be told (Work).
+Design. (a) Whoever has blocks to compute gives a function for one of them and the problem at hand (Work).
 (b) One thread runs the blocks without a team: to gather one, even of a single thread, costs as much as a
 small call. (c) In a team a block counts in totals of its own stack, since those of neighbours share lines of
 the cache, which threads would take from each other with every row. (d) Scratch comes from memory that the
