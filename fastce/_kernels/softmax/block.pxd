@@ -11,9 +11,10 @@ from ..parallel.writers cimport open_writers, stage_bytes
 from ..simd.simd cimport bfloat16, float16, lanes_of, real, vec
 from ..softmax.lanes.sum cimport columns_of_block
 from ..softmax.lanes.tile cimport column_bytes, rows_of_columns
-from ..softmax.narrow cimport few_of_block, is_plain_few
-from ..softmax.problem cimport BATCH, Batch, count_rows, empty_batch, Problem
-from ..softmax.row.sum cimport kept_rows, rows_of_block
+from ..softmax.narrow cimport is_fused_narrow, narrow_bytes, narrow_rows_of_block
+from ..softmax.problem cimport Problem
+from ..softmax.row.sum cimport kept_rows, row_state_bytes, rows_of_block
+from ..softmax.row_group cimport clear_group, GROUP, read_rows, RowGroup
 from ..softmax.rows cimport all_classes
 from ..softmax.tile.spread cimport spread_pattern
 from ..softmax.tile.sum cimport is_short, tile_bytes, tiles_of_block
@@ -29,7 +30,7 @@ cdef inline Py_ssize_t rows_per_block(const Problem* p) noexcept nogil:
     cdef Py_ssize_t block = max(
         elements_per_block(rows * p.classes) // p.classes, min(8, (rows + 15) // 16), 1
     )
-    cdef Py_ssize_t whole = BATCH if p.inner == 1 else rows_of_columns(p)
+    cdef Py_ssize_t whole = GROUP if p.inner == 1 else rows_of_columns(p)
     if block > whole:
         block = block // whole * whole
     return block
@@ -49,8 +50,8 @@ cdef inline Py_ssize_t layout_bytes(const Problem* p, real* like) noexcept nogil
     if p.inner > 1:
         return column_bytes(p)
     if is_short(p):
-        return tile_bytes(p)
-    return kept_bytes(p, like) * kept_rows(kept_bytes(p, like))
+        return max(tile_bytes(p), narrow_bytes(p) if is_fused_narrow(p) else 0)
+    return row_state_bytes() + kept_bytes(p, like) * kept_rows(kept_bytes(p, like))
 
 
 cdef inline void compute_block(
@@ -61,8 +62,8 @@ cdef inline void compute_block(
     scratch = open_writers(w, scratch, p.streaming)
     if p.inner > 1:
         columns_of_block(p, begin, end, scratch, w, totals, like)
-    elif is_plain_few(p):
-        few_of_block(p, begin, end, scratch, w, totals, like)
+    elif is_fused_narrow(p):
+        narrow_rows_of_block(p, begin, end, scratch, w, totals, like)
     elif is_short(p):
         tiles_of_block(p, begin, end, scratch, w, totals, like)
     else:
@@ -135,8 +136,8 @@ cdef inline int run_rows(
 
 cdef inline int softmax_rows(Problem* p, int kind, int num_threads, Totals* total) except -1:
     """Losses and outputs of all rows."""
-    p.exact, p.itemsize = kind == F64, 8 if kind == F64 else 4 if kind == F32 else 2
-    p.unit = 1 / p.divisor
+    p.double_lanes, p.itemsize = kind == F64, 8 if kind == F64 else 4 if kind == F32 else 2
+    p.grad_scale = 1 / p.divisor
     if kind == F64:
         return run_rows(p, compute_f64, prepare_f64, num_threads, total, <double*> NULL)
     if kind == F32:
@@ -174,15 +175,15 @@ cdef inline void count_block(
 ) noexcept nogil:
     """What the labels and weights of some rows tell."""
     cdef const Problem* p = <const Problem*> problem
-    cdef Batch* b = <Batch*> scratch
-    empty_batch(b)
-    b.first = begin
+    cdef RowGroup* g = <RowGroup*> scratch
+    clear_group(g)
+    g.first = begin
     if p.targets == NULL and p.class_weight == NULL and p.sample_weight == NULL:
-        b.first = skip_classes(p, begin, end, <int64_t*> (b + 1), totals)
-    while b.first < end:
-        b.rows = min(BATCH, end - b.first)
-        count_rows(p, b, totals)
-        b.first += b.rows
+        g.first = skip_classes(p, begin, end, <int64_t*> (g + 1), totals)
+    while g.first < end:
+        g.rows = min(GROUP, end - g.first)
+        read_rows(p, g, totals)
+        g.first += g.rows
 
 
 cdef inline int count_all(const Problem* p, int num_threads, Totals* total) except -1:
@@ -191,7 +192,7 @@ cdef inline int count_all(const Problem* p, int num_threads, Totals* total) exce
     memset(&work, 0, sizeof(work))
     work.problem, work.run = <void*> p, count_block
     work.cut = cut_rows(p.outer * p.inner, BLOCK_ELEMENTS)
-    work.scratch_bytes = (sizeof(Batch) + LABELS * sizeof(int64_t) + 63) // 64 * 64
+    work.scratch_bytes = (sizeof(RowGroup) + LABELS * sizeof(int64_t) + 63) // 64 * 64
     run_blocks(&work, num_threads, total)
     count_without_weights(p, total)
     return 0
