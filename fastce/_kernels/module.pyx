@@ -1,5 +1,5 @@
 # distutils: language = c++
-"""All rows of a call: checked buffers in, blocks of rows to the threads, tallies out.
+"""All rows of a call: checked buffers in, blocks of rows to the threads, totals out.
 
 This file is compiled once for every instruction set (setup.py); the Python names are the same in each
 of these modules. The functions that begin with `plain` take arrays as the user gave them, see for
@@ -10,22 +10,23 @@ is wrong. They are what makes small calls cheap.
 
 from numpy import empty, empty_like, ndarray
 
-from cython.parallel cimport prange
 from libc.math cimport NAN
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from .elementwise.items cimport Count
+from .elementwise.block cimport all_elements
 from .elementwise.problem cimport Elements, Function, hard_bytes, SIGMOID
-from .memory.memory cimport copy_bytes, F16, F32, F64, in_memory_order, layout, sweep_bytes, U64
+from .memory.memory cimport F16, F32, F64, in_memory_order, layout, U64
 from .memory.views cimport (
     address, are_apart, can_be_written, lay_out, lies_plainly, one_after_another, Plain, same_shape,
 )
 from .parallel.openmp cimport end_threads, kOpenMP, most_threads
-from .parallel.run_blocks cimport all_elements, count_all, softmax_rows, weigh_all
+from .parallel.sweep cimport sweep_memory
+from .parallel.totals cimport Totals
+from .parallel.weights cimport sum_weights
 from .simd.simd cimport vec
+from .softmax.block cimport count_all, softmax_rows
 from .softmax.problem cimport LOGSUMEXP, Output, Problem
-from .softmax.row_group cimport Tally
 
 cdef extern from *:
     """
@@ -68,7 +69,7 @@ def compiler():
     return kCompiler.decode()
 
 
-cdef tuple told(const Tally* total):
+cdef tuple as_tuple(const Totals* total):
     return total.loss, total.weight, total.valid, total.nonzero, total.bad_row
 
 
@@ -110,9 +111,9 @@ def softmax_cross_entropy(
         p.target_outer_stride, p.target_class_stride = target_outer_stride, target_class_stride
     else:
         p.labels = lay_out(labels, label_kind, &label_layout)
-    cdef Tally total
+    cdef Totals total
     softmax_rows(&p, kind, num_threads, &total)
-    return told(&total)
+    return as_tuple(&total)
 
 
 def elementwise(
@@ -137,11 +138,11 @@ def elementwise(
     p.grad, p.hess, p.losses = address(grad), address(hess), address(losses)
     p.hard = <unsigned char*> address(hard)
     p.streaming, p.divisor = streaming, divisor
-    cdef Count total
+    cdef Totals total
     all_elements(
         &p, lay_out(sample_weight, weight_kind, &weight_layout), check_only, num_threads, &total
     )
-    return total.loss, total.bad
+    return total.loss, total.bad_row
 
 
 def label_memory(Py_ssize_t elements):
@@ -169,7 +170,7 @@ def activation(
         p.grad_outer_stride = out_outer_stride // itemsize
         p.grad_class_stride = out_class_stride // itemsize
     p.streaming, p.hard_mass, p.divisor = streaming, 1, 1
-    cdef Tally total
+    cdef Totals total
     softmax_rows(&p, kind, num_threads, &total)
 
 
@@ -187,9 +188,9 @@ def count_labels(
     p.class_weight = <const double*> address(class_weight)
     p.sample_weight = lay_out(sample_weight, weight_kind, &weight_layout)
     p.hard_mass = 1
-    cdef Tally total
+    cdef Totals total
     count_all(&p, num_threads, &total)
-    return told(&total)
+    return as_tuple(&total)
 
 
 def weigh(numbers, int kind, bint add_up, int num_threads):
@@ -197,11 +198,11 @@ def weigh(numbers, int kind, bint add_up, int num_threads):
     how many there are: of an array that was broadcast, the elements count once.
     """
     cdef layout given, a
-    cdef Tally total
+    cdef Totals total
     memset(&given, 0, sizeof(given))
     lay_out(numbers, kind, &given)
     a = in_memory_order(given)
-    weigh_all(&a, add_up, num_threads, &total)
+    sum_weights(&a, add_up, num_threads, &total)
     return total.bad_row < 0, total.weight, total.nonzero, a.size
 
 
@@ -213,7 +214,7 @@ def plain_softmax_cross_entropy(
     cdef Plain x, y, g
     cdef layout label_layout
     cdef Problem p
-    cdef Tally total
+    cdef Totals total
     if not lies_plainly(logits, ndarray, &x) or not lies_plainly(labels, ndarray, &y):
         return None
     if x.kind < F16 or y.kind >= U64 or y.ndim != x.ndim - 1 or not same_shape(&x, &y, y.ndim):
@@ -250,7 +251,7 @@ def plain_activation(int output, logits, out, Py_ssize_t streaming_bytes, int nu
     """softmax (1) or log_softmax (2) along the last axis, to `out` or a new array."""
     cdef Plain x, o
     cdef Problem p
-    cdef Tally total
+    cdef Totals total
     if not lies_plainly(logits, ndarray, &x) or x.kind < F16 or x.ndim == 0:
         return None
     if out is None:
@@ -275,7 +276,7 @@ def plain_elementwise(
     """The mean loss of all elements, with a gradient (loss, gradient); of the sigmoid, its array."""
     cdef Plain x, y, g
     cdef Elements p
-    cdef Count total
+    cdef Totals total
     if not lies_plainly(inputs, ndarray, &x) or x.kind < F16:
         return None
     memset(&p, 0, sizeof(p))
@@ -296,7 +297,7 @@ def plain_elementwise(
             hard = label_memory(x.size)
             p.hard = <unsigned char*> address(hard)
             all_elements(&p, NULL, True, num_threads, &total)
-            if total.bad >= 0:
+            if total.bad_row >= 0:
                 return None
     elif return_out:
         out = empty_like(inputs)
@@ -304,7 +305,7 @@ def plain_elementwise(
     if out is not None:
         p.grad, p.streaming = g.data, g.bytes > streaming_bytes and g.data != x.data
     all_elements(&p, NULL, False, num_threads, &total)
-    if total.bad >= 0:
+    if total.bad_row >= 0:
         return None
     if p.function == SIGMOID:
         return out
@@ -314,22 +315,17 @@ def plain_elementwise(
 
 def read_sweep(const unsigned char[::1] source, int num_threads):
     """Reads every byte, as fast as this machine can: the limit of a loss. Returns a checksum."""
-    cdef Py_ssize_t n = source.shape[0], part = 1 << 19, parts = (n + part - 1) // part, i
-    cdef const char* p = <const char*> &source[0] if n else NULL
-    cdef int64_t total = 0
-    with nogil:
-        for i in prange(parts, schedule="dynamic", num_threads=num_threads):
-            total += sweep_bytes(p + i * part, min(part, n - i * part))
-    return total
+    cdef Py_ssize_t n = source.shape[0]
+    cdef Totals total
+    sweep_memory(<const char*> &source[0] if n else NULL, NULL, n, num_threads, &total)
+    return total.valid
 
 
 def copy_sweep(const unsigned char[::1] source, unsigned char[::1] destination, int num_threads):
     """Reads every byte of the source and writes it past the caches: the limit of a gradient."""
-    cdef Py_ssize_t n = source.shape[0], part = 1 << 19, parts = (n + part - 1) // part, i
-    cdef const char* p = <const char*> &source[0] if n else NULL
-    cdef char* q = <char*> &destination[0] if n else NULL
+    cdef Py_ssize_t n = source.shape[0]
+    cdef Totals total
     if destination.shape[0] != n:
         raise ValueError(f"destination has {destination.shape[0]} bytes, source {n}")
-    with nogil:
-        for i in prange(parts, schedule="dynamic", num_threads=num_threads):
-            copy_bytes(p + i * part, q + i * part, min(part, n - i * part))
+    if n:
+        sweep_memory(<const char*> &source[0], <char*> &destination[0], n, num_threads, &total)

@@ -10,27 +10,22 @@ from libc.string cimport memcpy
 from ..elementwise.chunk cimport one_run
 from ..elementwise.problem cimport BINARY, Elements, keep_labels, Run, RUN, take_scratch
 from ..memory.memory cimport F32, F64, finish, numbers, writer
+from ..parallel.totals cimport add_exactly, Totals
 from ..simd.simd cimport (
     add_lanes, all_within_unit, lanes_of, put_doubles, real, row_sums, set_lane, stored_within_unit, vec,
 )
-from ..softmax.row_group cimport add_exactly
-
-
-cdef struct Count:
-    double loss, loss_lost
-    Py_ssize_t bad  # an element at or shortly before the first that is refused, or -1
 
 
 cdef inline void run_at(
-    const Elements* p, Run* r, Py_ssize_t at, Py_ssize_t n, const double* weight, writer* w, Count* count,
+    const Elements* p, Run* r, Py_ssize_t at, Py_ssize_t n, const double* weight, writer* w, Totals* totals,
     real* like,
 ) noexcept nogil:
     """The elements at … at + n - 1: losses to scratch and to the sum, the rest to where it belongs."""
     r.at, r.n, r.weight, r.loss = at, n, weight, 0
     one_run(p, r, w, like)
-    add_exactly(&count.loss, &count.loss_lost, r.loss)
-    if not r.good and count.bad < 0:
-        count.bad = at
+    add_exactly(&totals.loss, &totals.loss_lost, r.loss)
+    if not r.good and totals.bad_row < 0:
+        totals.bad_row = at
 
 
 cdef inline const double* weight_of(const Elements* p, Py_ssize_t item) noexcept nogil:
@@ -39,13 +34,13 @@ cdef inline const double* weight_of(const Elements* p, Py_ssize_t item) noexcept
 
 
 cdef inline void elements_as_items(
-    const Elements* p, Run* r, Py_ssize_t begin, Py_ssize_t end, writer* w, Count* count, real* like
+    const Elements* p, Run* r, Py_ssize_t begin, Py_ssize_t end, writer* w, Totals* totals, real* like
 ) noexcept nogil:
     """Every element is an item."""
     cdef Py_ssize_t at, n, size = sizeof(vec[real]) // lanes_of(<vec[real]*> NULL)
     for at from begin <= at < end by RUN:
         n = min(RUN, end - at)
-        run_at(p, r, at, n, weight_of(p, at), w, count, like)
+        run_at(p, r, at, n, weight_of(p, at), w, totals, like)
         if p.losses != NULL:
             memcpy(p.losses + at * size, r.losses, n * size)
 
@@ -66,7 +61,7 @@ cdef inline const double* weights_of_rows(
 
 
 cdef inline void rows_as_items(
-    const Elements* p, Run* r, Py_ssize_t begin, Py_ssize_t end, writer* w, Count* count, real* like
+    const Elements* p, Run* r, Py_ssize_t begin, Py_ssize_t end, writer* w, Totals* totals, real* like
 ) noexcept nogil:
     """An item is a row of `summed` elements one after another: several rows to a run, or several runs."""
     cdef Py_ssize_t rows = max(1, RUN // p.summed), row = begin, k, n, some
@@ -78,7 +73,7 @@ cdef inline void rows_as_items(
         if p.summed <= RUN:
             run_at(
                 p, r, row * p.summed, some * p.summed, weights_of_rows(p, r, row, some, p.summed), w,
-                count, like,
+                totals, like,
             )
             if p.losses != NULL:
                 write_row_sums(p, r, row, some, like)
@@ -87,7 +82,7 @@ cdef inline void rows_as_items(
             for k from 0 <= k < p.summed by RUN:
                 n = min(RUN, p.summed - k)
                 run_at(
-                    p, r, row * p.summed + k, n, weights_of_rows(p, r, row, 1, n), w, count, like,
+                    p, r, row * p.summed + k, n, weights_of_rows(p, r, row, 1, n), w, totals, like,
                 )
                 total += r.loss
             if p.losses != NULL:
@@ -108,7 +103,7 @@ cdef inline void write_row_sums(
 
 
 cdef inline void columns_as_items(
-    const Elements* p, Run* r, Py_ssize_t begin, Py_ssize_t end, writer* w, Count* count, real* like
+    const Elements* p, Run* r, Py_ssize_t begin, Py_ssize_t end, writer* w, Totals* totals, real* like
 ) noexcept nogil:
     """Items lie side by side, the elements of each a stride apart."""
     cdef double[RUN] sums
@@ -121,7 +116,7 @@ cdef inline void columns_as_items(
             sums[j] = lost[j] = 0
         for k in range(p.summed):
             run_at(
-                p, r, (outer * p.summed + k) * p.inner + inner, n, weight_of(p, item), w, count, like,
+                p, r, (outer * p.summed + k) * p.inner + inner, n, weight_of(p, item), w, totals, like,
             )
             if p.losses != NULL:
                 add_lanes(<const vec[real]*> r.losses, n, &sums[0], &lost[0])
@@ -134,7 +129,7 @@ cdef inline void columns_as_items(
 
 
 cdef inline void elements_of_block(
-    const Elements* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Count* count, real* like
+    const Elements* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Totals* totals, real* like
 ) noexcept nogil:
     """The items begin … end - 1."""
     cdef Run r
@@ -143,11 +138,11 @@ cdef inline void elements_of_block(
         p.losses != NULL and (p.inner > 1 or p.summed <= RUN)
     )
     if p.summed == 1:
-        elements_as_items(p, &r, begin, end, w, count, like)
+        elements_as_items(p, &r, begin, end, w, totals, like)
     elif p.inner == 1:
-        rows_as_items(p, &r, begin, end, w, count, like)
+        rows_as_items(p, &r, begin, end, w, totals, like)
     else:
-        columns_as_items(p, &r, begin, end, w, count, like)
+        columns_as_items(p, &r, begin, end, w, totals, like)
     finish(w[0])
     finish(w[1])
 

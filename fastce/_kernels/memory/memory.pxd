@@ -42,5 +42,7 @@ cdef extern from "<memory/stream.h>" namespace "fastce" nogil:
     void skip(writer&, Py_ssize_t)
     void advance(writer&, Py_ssize_t)
     void finish(writer&)
+
+cdef extern from "<memory/roofline.h>" namespace "fastce" nogil:
     int64_t sweep_bytes(const char*, Py_ssize_t)
     void copy_bytes(const char*, char*, Py_ssize_t)

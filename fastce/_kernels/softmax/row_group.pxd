@@ -8,10 +8,9 @@ targets of their own it is the class of the largest logit, so that no distance x
 """
 
 from libc.stdint cimport int64_t
-from libc.string cimport memset
 
 from ..memory.memory cimport are_weights, find_doubles, integers_at
-from ..parallel.openmp cimport give_back, plain_arithmetic
+from ..parallel.totals cimport Totals, add_exactly
 from ..simd.simd cimport vec
 from ..softmax.problem cimport GRADIENT, Problem, is_smoothed, targets_vary
 from ..softmax.rows cimport all_classes, weigh, weighed
@@ -21,12 +20,7 @@ cdef enum:
     WIDTH = sizeof(vec[double]) // sizeof(double)  # double lanes
 
 
-cdef struct Tally:
-    # What a block of rows adds up to; sums carry along what rounding lost.
-    double loss, loss_lost
-    double weight, weight_lost
-    Py_ssize_t valid, nonzero
-    Py_ssize_t bad_row  # the first row whose label is no class, or -1
+ctypedef Totals Tally
 
 
 cdef struct RowGroup:
@@ -64,13 +58,6 @@ cdef struct RowGroup:
     double fused_loss  # the sum of the group's losses where one logarithm gave it; negative if none did
 
 
-cdef inline Tally empty_tally() noexcept nogil:
-    cdef Tally tally
-    memset(&tally, 0, sizeof(tally))
-    tally.bad_row = -1
-    return tally
-
-
 cdef inline void clear_group(RowGroup* g) noexcept nogil:
     """A group without rows. What is written only if an option asks for it is 0."""
     cdef Py_ssize_t i
@@ -81,15 +68,6 @@ cdef inline void clear_group(RowGroup* g) noexcept nogil:
     for i in range(GROUP):
         g.other_targets[i] = g.shift[i] = g.prob_scale_lo[i] = g.distance[i] = g.logit_sum[i] = 0
         g.winner[i] = -1
-
-
-cdef inline void add_exactly(double* sum, double* lost, double x) noexcept nogil:
-    """sum + lost += x, to twice the precision (D. E. Knuth's two-sum)."""
-    cdef double total = sum[0] + x, back = total - sum[0]
-    cdef double error = (sum[0] - (total - back)) + (x - back)
-    if error - error == 0:  # not where the sum is inf or NaN
-        lost[0] += error
-    sum[0] = total
 
 
 cdef inline void check_labels(const Problem* p, RowGroup* g, Tally* tally) noexcept nogil:
