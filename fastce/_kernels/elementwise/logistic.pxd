@@ -4,16 +4,15 @@ from ..simd.simd cimport vec
 
 
 cdef extern from "<elementwise/logistic.h>" namespace "fastce" nogil:
+    const double kLargestExponent
+    const double kSmallestFactor
     const double kLeastMean
-    cdef cppclass logistic_doubt[T]:
-        void see(vec[T] x)
-        vec[T] see_label(vec[T] z)
-        bint hard()
-        bint none()
-    cdef cppclass binary_doubt[T]:
-        void see(vec[T] p, vec[T] z, vec[T] q)
-        bint hard()
-        bint none(double eps)
+    cdef cppclass label_signs[T]:
+        vec[T] of(vec[T] z)
+        bint all_hard()
+    cdef cppclass probability_range[T]:
+        void see(vec[T] p, vec[T] q)
+        bint is_unusual(vec[T] eps)
     cdef cppclass log_product[T]:
         void add(vec[T], vec[T])
         void multiply(vec[T], vec[T])
@@ -22,8 +21,10 @@ cdef extern from "<elementwise/logistic.h>" namespace "fastce" nogil:
     const vec[T]* from_lane[T](const vec[T]*, Py_ssize_t)
     vec[T] negative_at_one[T](vec[T], vec[T])
     vec[T] flipped[T](vec[T], vec[T])
+    vec[T] neg_abs[T](vec[T])
+    bint any_above[T](vec[T], double)
     bint all_hard(const double*, Py_ssize_t)
-    vec[T] minus_size[T](vec[T])
+    bint labels_within_unit[S](const S*, Py_ssize_t, bint*)
+    vec[T] multiply_add[T](vec[T], vec[T], vec[T])
     vec[T] quotient[T](vec[T], vec[T], vec[T]*)
-    vec[T] moderate_exp[T](vec[T])
-    vec[T] log1p_of_share[T](vec[T])
+    vec[T] log1p_unit[T](vec[T])

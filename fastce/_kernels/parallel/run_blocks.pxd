@@ -9,7 +9,7 @@ from libc.stdint cimport uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 
 from ..elementwise.items cimport Count
-from ..elementwise.problem cimport Elements, RUN, run_bytes
+from ..elementwise.problem cimport CHUNK, chunk_bytes, Elements
 from ..memory.memory cimport BF16, F32, F64, layout
 from ..parallel.blocks cimport (
     BLOCK_ELEMENTS, Blocks, blocks_of, elements_block, kept_bytes, rows_per_block, SMALLEST_BLOCK,
@@ -162,9 +162,9 @@ cdef inline int elements_blocks(
     cdef Py_ssize_t i
     cdef uint64_t caller
     if check_only:
-        cut = blocks_of(items * p.summed, (elements + RUN - 1) // RUN * RUN)
+        cut = blocks_of(items * p.summed, (elements + CHUNK - 1) // CHUNK * CHUNK)
     num_threads = threads_of(num_threads, &cut)
-    cut.share = stage_bytes(p.streaming) + run_bytes()
+    cut.share = stage_bytes(p.streaming) + chunk_bytes()
     memory = scratch_of(small, LINE + num_threads * cut.share + cut.blocks * sizeof(Count))
     cut.scratch = next_line(memory)
     counts = <Count*> (cut.scratch + num_threads * cut.share)
