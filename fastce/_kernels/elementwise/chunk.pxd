@@ -164,19 +164,27 @@ cdef inline void add_steps(
     cdef vec[real] made[STEP]
     cdef const vec[real]* signs
     cdef bint binary = p.function == BINARY, all_hard, any_hard
+    cdef bint seem_hard = True  # the labels of a step as those of the one before
     cdef bint unweighted = p.pos_weight == NULL and c.sample_weight == NULL and p.share == 0
+    cdef bint* find_hard = NULL
     cdef bint use_signs = not binary and unweighted
     cdef Labels z = labels_of(p, c, use_signs and hess == NULL, grad)
     cdef Py_ssize_t k, size = STEP * lanes_of(&made[0])
     take_options(p, c, &s, &made[0])
+    if unweighted and grad != NULL:
+        find_hard = &any_hard
     for k from 0 <= k < c.n by size:
         begin_step(p, c, &z, k, x, grad, hess, &s, &made[0])
         signs, all_hard, any_hard = s.labels, True, False
         if not z.are_signs:
-            signs, all_hard = &made[0], unweighted and labels_are_hard(&s, use_signs, &made[0])
-            if not all_hard and not labels_are_valid(&s, &any_hard):
-                c.valid = False
-            any_hard = any_hard and unweighted
+            signs = &made[0]
+            all_hard = unweighted and seem_hard and labels_are_hard(&s, use_signs, &made[0])
+            if not all_hard:
+                if not labels_are_valid(&s, find_hard):
+                    c.valid = False
+                if any_hard and not seem_hard:
+                    all_hard = labels_are_hard(&s, use_signs, &made[0])
+            seem_hard = all_hard
         if not binary:
             logistic_step(&s, c, signs, all_hard, any_hard, by_product, &total)
         elif not binary_step(&s, all_hard, any_hard, by_product, &total):

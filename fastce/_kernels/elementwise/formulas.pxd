@@ -5,42 +5,29 @@ Each holds for all inputs. `signed_logit` is the logit where the label is 0 and 
 """
 
 from ..elementwise.logistic cimport (
-    flipped, kLargestExponent, kSmallestFactor, log1p_unit, multiply_add, neg_abs, negative_at_one, quotient,
+    exp_of_negative, flipped, kModerate, kSmallestFactor, log1p_unit, multiply_add, neg_abs, negative_at_one,
+    quotient,
 )
 from ..simd.simd cimport (
-    exp, log_corrected, minimum, positive, product_sum, real, scaled_log, vec, where_below, where_negative,
-    where_zero,
+    exp, log_corrected, minimum, positive, product_sum, real, scaled_log, vec, where_below, where_zero,
 )
 
 
 cdef inline vec[real] sigmoid_of(vec[real] x) noexcept nogil:
-    cdef vec[real] one = vec[real](1.0), e = exp(minimum(vec[real](kLargestExponent), x))
+    cdef vec[real] one = vec[real](1.0), e = exp(minimum(vec[real](kModerate), x))
     return e / (one + e)
 
 
-cdef inline vec[real] logistic_exp(vec[real] signed_logit) noexcept nogil:
-    """exp() of what is summed as log(1 + exp): of doubles, which are not summed as a product, of -|x|."""
-    if real is double:
-        return exp(neg_abs(signed_logit))
-    else:
-        return exp(minimum(vec[real](kLargestExponent), signed_logit))
-
-
-cdef inline vec[real] logistic_loss(vec[real] signed_logit, vec[real] e) noexcept nogil:
-    """softplus(x) = max(x, 0) + log(1 + exp(-|x|)); of doubles, e is that exponential."""
-    if real is not double:
-        e = exp(neg_abs(signed_logit))
-    return positive(signed_logit) + log1p_unit(e)
+cdef inline vec[real] logistic_loss(vec[real] signed_logit) noexcept nogil:
+    """softplus(x) = max(x, 0) + log(1 + exp(-|x|))"""
+    return positive(signed_logit) + log1p_unit(exp_of_negative(neg_abs(signed_logit)))
 
 
 cdef inline vec[real] logistic_slope(
-    vec[real] signed_logit, vec[real] e, vec[real] sign, vec[real] unit_high, vec[real] unit_low
+    vec[real] part, vec[real] e, vec[real] sign, vec[real] unit_high, vec[real] unit_low
 ) noexcept nogil:
-    """The unit times sigmoid(x) of a signed logit, e its logistic_exp, negative where the label is 1."""
-    cdef vec[real] one = vec[real](1.0), part = e, rest, share
-    if real is double:
-        part = where_negative(signed_logit, e, one)
-    share = quotient(part, one + e, &rest)
+    """The unit times part / (1 + e), negative where the label is 1."""
+    cdef vec[real] rest, share = quotient(part, vec[real](1.0) + e, &rest)
     return flipped(product_sum(share, unit_high, unit_low, rest * unit_high), sign)
 
 

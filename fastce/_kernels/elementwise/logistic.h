@@ -6,9 +6,9 @@
 
 namespace fastce {
 
-// exp() of larger logits is not needed: sigmoid(40) is 1, in double too, and log(1 + exp(x)) is x. Sixteen factors
-// 1 + exp(40), two to a step, stay within the range of a double (log_product).
-constexpr double kLargestExponent = 40;
+// sigmoid(40) is 1, in double too, and log(1 + exp(40)) is 40. Sixteen factors 1 + exp(40), two to a step, stay
+// within the range of a double (log_product).
+constexpr double kModerate = 40;
 
 // Sixteen probabilities that are no smaller stay within the range of a double, too, and so does 1 / p of floats.
 constexpr double kSmallestFactor = 0x1p-60;
@@ -54,7 +54,7 @@ template <class V> FASTCE_INLINE bool any_bit(V v) {
     for (uint64_t p : part) found |= p;
     return found != 0;
 }
-template <class T> FASTCE_INLINE bool any_above(vec<T> x, double limit) { return any_bit(x.v > vec<T>(limit).v); }
+template <class T, class Lanes> FASTCE_INLINE bool all_zero(Lanes v) { return !any_bit(v); }
 
 // Labels --------------------------------------------------------------------------------------------
 // z^2 - z is 0 where z is 0 or 1, negative between them, and neither elsewhere.
@@ -69,15 +69,15 @@ inline bool all_hard(const double* z, ptrdiff_t n) {
     return !any_bit(soft);
 }
 
-// Whether all of n labels are within [0, 1], and whether any is 0 or 1.
+// Whether all of n labels are within [0, 1]; if asked for, whether any is 0 or 1.
 template <class S> inline bool labels_within_unit(const S* z, ptrdiff_t n, int* any_hard) {
     typename vec<S>::mask hard{}, outside{};
     for (ptrdiff_t k = 0; k < n; k += vec<S>::lanes) {
         const auto v = load(z + k, n - k, 0.5).v, d = v * v - v;
-        hard |= d == 0;
         outside |= ~(d <= 0);
+        if (any_hard) hard |= d == 0;
     }
-    *any_hard = any_bit(hard);
+    if (any_hard) *any_hard = any_bit(hard);
     return !any_bit(outside);
 }
 
@@ -90,6 +90,17 @@ template <class T> struct label_signs {
         return negative_at_one(vec<T>(0.0), z);
     }
     FASTCE_INLINE bool all_hard() const { return !any_bit(soft); }
+};
+
+// The largest magnitude of logits.
+template <class T> struct logit_range {
+    typename vec<T>::mask largest{};  // as integers, finite numbers, infinity and NaN are in this order
+
+    FASTCE_INLINE void see(vec<T> x) {
+        const auto size = (typename vec<T>::mask)(size_of(x).v);
+        largest = size > largest ? size : largest;
+    }
+    FASTCE_INLINE bool is_moderate() const { return !any_bit(largest > (typename vec<T>::mask)(vec<T>(kModerate).v)); }
 };
 
 // Probabilities p, and q, which are those of what labels say or no smaller than that.
@@ -115,6 +126,37 @@ template <class T> struct probability_range {
 template <class T> FASTCE_INLINE vec<T> multiply_add(vec<T> a, vec<T> b, vec<T> c) {
     if constexpr (kAddsPairs) return fused(a, b, c);
     else return a * b + c;
+}
+
+// exp of moderate numbers; and the same of any, where what is smaller than any normal number is 0, and what is past
+// the largest moderate number is taken for it.
+template <class T> FASTCE_INLINE vec<T> moderate_exp(vec<T> x) {
+    using raw = typename vec<T>::raw;
+    if constexpr (sizeof(lane_t<T>) == 8) {
+        return exp(x);
+    } else {
+        raw z = x.v * 1.44269504088896341f + bits_of<float>::rounder;
+        raw p = exp_near_zero(reduced(x.v, z - bits_of<float>::rounder), 1.0f);
+        return from_bits<T>(bits<T>(p) + (bits<T>(z) << bits_of<float>::mantissa));
+    }
+}
+template <class T> FASTCE_INLINE vec<T> bounded_exp(vec<T> x) {
+    const vec<T> lowest(double(bits_of<lane_t<T>>::lowest));
+    const vec<T> e = moderate_exp(minimum(vec<T>(kModerate), maximum(lowest, x)));
+    return select<T>(x.v >= lowest.v, e, select<T>(x.v < lowest.v, vec<T>(0.0), x));
+}
+
+// exp(x) for x <= 0. float: the rounder holds the exponent's bias, so that where x is at the lower end 2^n is 0.
+template <class T> FASTCE_INLINE vec<T> exp_of_negative(vec<T> x) {
+    using raw = typename vec<T>::raw;
+    if constexpr (sizeof(lane_t<T>) == 8) {
+        return exp(x);
+    } else {
+        constexpr float rounder = bits_of<float>::rounder + bits_of<float>::bias;
+        const raw y = maximum(vec<T>(-88.02969193111305), x).v;  // -127 ln 2
+        const raw z = y * 1.44269504088896341f + rounder;
+        return exp_near_zero(reduced(y, z - rounder), 1.0f) * from_bits<T>(bits<T>(z) << bits_of<float>::mantissa);
+    }
 }
 
 // x / divisor, and what that misses of the true quotient: by way of double where the processor has no
@@ -155,28 +197,6 @@ template <class T> FASTCE_INLINE vec<T> log1p_unit(vec<T> e) {
     }
 }
 
-// For softmax losses of two and a few classes ---------------------------------------------------------
-
-constexpr double kModerate = kLargestExponent;
-
-template <class T, class Lanes> FASTCE_INLINE bool all_zero(Lanes v) {
-    bool zero = true;
-    for (int k = 0; k < vec<T>::lanes; ++k) zero &= v[k] == 0;
-    return zero;
-}
-
-// exp of numbers within kModerate.
-template <class T> FASTCE_INLINE vec<T> moderate_exp(vec<T> x) {
-    using raw = typename vec<T>::raw;
-    if constexpr (sizeof(lane_t<T>) == 8) {
-        return exp(x);
-    } else {
-        raw z = x.v * 1.44269504088896341f + bits_of<float>::rounder;
-        raw p = exp_near_zero(reduced(x.v, z - bits_of<float>::rounder), 1.0f);
-        return from_bits<T>(bits<T>(p) + (bits<T>(z) << bits_of<float>::mantissa));
-    }
-}
-
 // Sums -----------------------------------------------------------------------------------------------
 
 // The exponents of positive numbers, of which 1 to 2 is left; and the logarithm of 2 to the sum of such.
@@ -214,9 +234,10 @@ template <class T> struct log_product {
             rest = rest + small;
         }
     }
-    // To be called after at most sixteen factors. NaN, which loses its exponent here, stays in the sum.
+    // To be called before the next, where there may be NaN, which would lose its exponent.
+    FASTCE_INLINE void keep_nan() { rests = rests + ((low - low) + (high - high)); }
+    // To be called after at most sixteen factors.
     FASTCE_INLINE void take_exponents() {
-        rests = rests + ((low - low) + (high - high));
         count += exponents_out_of(low) + exponents_out_of(high);
         if constexpr (sizeof(lane_t<T>) == 4) rests = rests + (widened<0>(rest.v) + widened<1>(rest.v));
         rest = vec<T>(0.0);

@@ -6,9 +6,9 @@ Without weights the part that does not depend on the label is summed as one prod
 """
 
 from ..elementwise.formulas cimport chosen_of, log_of_chosen
-from ..elementwise.logistic cimport log1p_unit, log_product, neg_abs, probability_range
+from ..elementwise.logistic cimport exp_of_negative, log1p_unit, log_product, neg_abs, probability_range
 from ..elementwise.problem cimport STEP
-from ..simd.simd cimport exp, first, lanes_of, load_first, minimum, real, scaled_log, share_of, vec, wide_sum
+from ..simd.simd cimport first, lanes_of, load_first, minimum, real, scaled_log, share_of, vec, wide_sum
 
 
 cdef extern from "<elementwise/soft_labels.h>" namespace "fastce" nogil:
@@ -66,7 +66,7 @@ cdef inline void soft_logistic(
     cdef Py_ssize_t i, width = lanes_of(&x[0]), vectors = (s.n + width - 1) // width, part = s.n % width
     for i in range(vectors):
         x[i] = load_first(s.inputs + i * width, s.n - i * width, 0)
-        losses[i] = exp(neg_abs(x[i]))
+        losses[i] = exp_of_negative(neg_abs(x[i]))
     if s.grad != NULL or s.hess != NULL:
         for i in range(vectors):
             sigmoids[i] = share_of(losses[i])
@@ -79,6 +79,7 @@ cdef inline void soft_logistic(
         losses[vectors] = vec[real](0.0)
         for i from 0 <= i < vectors by 2:
             total.product.add(losses[i], losses[i + 1])
+        total.product.keep_nan()
         total.product.take_exponents()
     s.x, s.sigmoid_neg_abs = &x[0], &sigmoids[0]
     s.log1p_exp_neg_abs = &losses[0]
