@@ -9,186 +9,130 @@ from libc.math cimport log as log_of
 from libc.string cimport memcpy
 
 from ..elementwise.formulas cimport sigmoid_of
-from ..elementwise.hard_labels cimport hard_binary, hard_logistic
+from ..elementwise.hard_labels cimport (
+    hard_binary, hard_binary_slopes, hard_logistic, hard_logistic_slopes, prefetch_step,
+)
 from ..elementwise.label_bits cimport kept_labels
-from ..elementwise.logistic cimport all_hard, from_lane, kLeastMean, label_signs, labels_within_unit
+from ..elementwise.logistic cimport all_hard, kLeastMean, label_signs
 from ..elementwise.problem cimport BINARY, Chunk, Elements, SIGMOID, STEP
-from ..elementwise.soft_labels cimport at_least, element_step, element_sum, soft_binary, soft_logistic
+from ..elementwise.soft_labels cimport (
+    at_least, element_sum, elements, soft_binary, soft_logistic, step_scratch,
+)
 from ..memory.memory cimport advance, F32, F64, line_gap, numbers, room, seek, skip, stream, writer
 from ..simd.simd cimport (
-    kAhead, lanes_of, load_first, load_lanes, lost, prefetch_run, real, store_first, stored_within_unit, vec,
+    lanes_of, load_first, load_lanes, lost, real, store_first, stored_within_unit, vec,
 )
 
 cdef enum:
     LINE_BYTES = 64
 
 
-cdef struct Labels:
-    # Of a chunk: lanes, or doubles if lanes would round them; of kept ones, their signs (logistic.h).
-    const char* lanes
-    const double* wide
-    bint are_signs
-    bint as_given  # where the caller has them, not in scratch
-
-
-cdef inline Labels labels_of(const Elements* p, const Chunk* c, bint as_signs, real* like) noexcept nogil:
+cdef inline void take_labels(
+    const Elements* p, const Chunk* c, bint as_signs, elements[real]* s
+) noexcept nogil:
+    """The labels as they lie where that is possible, else in scratch; of kept ones, their signs (logistic.h)."""
     cdef const char* given = p.labels + c.at * p.label_size
     cdef vec[real]* room = <vec[real]*> c.labels
     cdef bint whole = c.n % lanes_of(room) == 0
     cdef int lane_kind = F64 if real is double else F32
-    cdef Labels z
-    z.lanes, z.are_signs, z.as_given = c.labels, False, False
-    z.wide = NULL
+    s.labels, s.labels_are_signs = room, False
+    s.wide_labels = NULL
     if kept_labels(p, c.at, c.n, vec[real](-0.0 if as_signs else 1.0), room):
-        z.are_signs = as_signs
+        s.labels_are_signs = as_signs
     elif p.label_kind == lane_kind and whole:
-        z.lanes, z.as_given = given, True
+        s.labels = <const vec[real]*> given
     elif p.label_kind == F64 and real is not double and not all_hard(<const double*> given, c.n):
-        z.as_given = whole
-        z.wide = <const double*> (given if whole else c.labels)
+        s.wide_labels = <const double*> given
         if not whole:
             numbers(given, F64, c.n, <vec[double]*> c.labels)
+            s.wide_labels = <const double*> c.labels
     else:
         numbers(given, p.label_kind, c.n, room)
-    return z
 
 
-cdef inline void take_options(
-    const Elements* p, const Chunk* c, element_step[real]* s, const vec[real]* like
+cdef inline void take_inputs(
+    const Elements* p, const Chunk* c, const real* x, real* grad, real* hess, elements[real]* s
 ) noexcept nogil:
+    """All of the chunk but its labels."""
+    cdef const vec[real]* like = NULL
+    s.n, s.inputs, s.grad, s.hess, s.streams = c.n, x, grad, hess, c.streams
+    s.losses, s.sample_weight = <vec[real]*> c.losses, c.sample_weight
+    if p.pos_weight != NULL:
+        s.pos_weight = p.pos_weight + c.at % p.period
     s.keep, s.share, s.unit = p.keep, p.share, 1 / p.divisor
     s.unit_high, s.unit_low = vec[real](s.unit), vec[real](lost(s.unit, like))
     s.eps, s.eps_log, s.eps_in_lanes = p.eps, log_of(p.eps), at_least(p.eps, like)
-    s.streams = c.streams
-
-
-cdef inline void begin_step(
-    const Elements* p, const Chunk* c, const Labels* z, Py_ssize_t k, const real* x, real* grad, real* hess,
-    element_step[real]* s, vec[real]* made,
-) noexcept nogil:
-    """The elements from number k of the chunk on."""
-    s.n = min(STEP * lanes_of(made), c.n - k)
-    s.inputs, s.losses = x + k, (<vec[real]*> c.losses) + k // lanes_of(made)
-    s.grad = NULL
-    s.hess = NULL
-    s.hard_gradient = NULL
-    s.pos_weight = NULL
-    s.sample_weight = NULL
-    s.wide_labels = NULL
-    if grad != NULL:
-        s.grad = grad + k
-    if hess != NULL:
-        s.hess = hess + k
-    if p.pos_weight != NULL:
-        s.pos_weight = p.pos_weight + (c.at % p.period + k)
-    if c.sample_weight != NULL:
-        s.sample_weight = c.sample_weight + k
-    if z.wide != NULL:
-        s.wide_labels, s.labels = z.wide + k, made
-        numbers(<const char*> s.wide_labels, F64, s.n, made)
-    else:
-        s.labels = from_lane(<const vec[real]*> z.lanes, k)
-    prefetch_run((<const char*> s.inputs) + kAhead, s.n * sizeof(real))
-    if z.as_given:
-        prefetch_run(p.labels + (c.at + k) * p.label_size + kAhead, s.n * p.label_size)
-
-
-cdef inline bint labels_are_hard(
-    element_step[real]* s, bint signs_wanted, vec[real]* signs
-) noexcept nogil:
-    """Whether all labels of a step are 0 or 1; their signs are told in any case, if they are wanted."""
-    cdef label_signs[real] seen
-    cdef Py_ssize_t i, width = lanes_of(signs), vectors = (s.n + width - 1) // width
-    if signs_wanted:
-        for i in range(vectors):
-            signs[i] = seen.of(load_lanes(s.labels, i * width))
-    else:
-        for i in range(vectors):
-            seen.of(load_lanes(s.labels, i * width))
-    return seen.all_hard() and s.wide_labels == NULL
-
-
-cdef inline bint labels_are_valid(element_step[real]* s, bint* any_hard) noexcept nogil:
-    """Whether all labels of a step are within [0, 1], and whether some are 0 or 1."""
-    if real is double:
-        return labels_within_unit(<const double*> s.labels, s.n, any_hard)
-    elif s.wide_labels != NULL:
-        return labels_within_unit(s.wide_labels, s.n, any_hard)
-    else:
-        return labels_within_unit(<const float*> s.labels, s.n, any_hard)
 
 
 # One chunk ------------------------------------------------------------------------------------------
 
 
-cdef inline void logistic_step(
-    element_step[real]* s, const Chunk* c, const vec[real]* signs, bint all_hard, bint any_hard,
-    bint by_product, element_sum[real]* total,
+cdef inline bint begins_hard(elements[real]* s) noexcept nogil:
+    """Whether the labels of the first vector are 0 or 1, as those after them may then be."""
+    cdef label_signs[real] seen
+    seen.of(load_lanes(s.labels, 0))
+    return seen.all_hard()
+
+
+cdef inline bint soft_step(
+    elements[real]* s, bint binary, bint by_product, bint unweighted, step_scratch[real]* scratch,
+    element_sum[real]* total,
 ) noexcept nogil:
-    cdef vec[real] slopes[STEP]
-    if all_hard and s.hess == NULL:
-        hard_logistic(s, signs, True, by_product, <vec[real]*> NULL, total)
-        return
-    if all_hard and s.grad != NULL:
-        hard_logistic(s, signs, False, False, <vec[real]*> NULL, total)
-        s.grad = NULL
-    elif any_hard and s.grad != NULL:
-        hard_logistic(s, signs, False, False, &slopes[0], total)
-        s.hard_gradient = &slopes[0]
-    soft_logistic(s, by_product, total)
+    """One step of any elements; without weights hard labels take their gradient. Whether all are within [0, 1]."""
+    cdef const vec[real]* labels = s.labels
+    cdef bint any_hard = False, valid
+    cdef bint* find_hard = NULL
+    if unweighted and s.grad != NULL:
+        find_hard = &any_hard
+    prefetch_step(s, 0)
+    valid = s.labels_within_unit(find_hard)
+    s.hard_gradient = NULL
+    if any_hard:
+        if s.wide_labels != NULL:
+            numbers(<const char*> s.wide_labels, F64, s.n, scratch.x)
+            labels = scratch.x
+        if binary:
+            hard_binary_slopes(s, labels, scratch.slopes)
+        else:
+            hard_logistic_slopes(s, labels, scratch.slopes)
+        s.hard_gradient = scratch.slopes
+    if not binary:
+        soft_logistic(s, by_product, scratch.x, scratch.first, scratch.second, total)
+    elif soft_binary(s, scratch.x, scratch.first, scratch.second, total):
+        valid = valid and stored_within_unit(s.inputs, s.n, True)
+    return valid
 
 
-cdef inline bint binary_step(
-    element_step[real]* s, bint all_hard, bint any_hard, bint by_product, element_sum[real]* total,
-) noexcept nogil:
-    """Whether all probabilities are within [0, 1]."""
-    cdef vec[real] slopes[STEP]
-    cdef bint unusual = False
-    if all_hard:
-        unusual = hard_binary(s, True, by_product, <vec[real]*> NULL, total)
-    else:
-        if any_hard and s.grad != NULL:
-            hard_binary(s, False, False, &slopes[0], total)
-            s.hard_gradient = &slopes[0]
-        soft_binary(s, total)
-        unusual = s.is_unusual
-    return not unusual or stored_within_unit(s.inputs, s.n, True)
-
-
-cdef inline void add_steps(
+cdef inline void add_elements(
     const Elements* p, const real* x, real* grad, real* hess, bint by_product, Chunk* c
 ) noexcept nogil:
-    """Losses, gradient and second derivatives of all steps."""
-    cdef element_step[real] s
+    """Losses, gradient and second derivatives of a chunk."""
     cdef element_sum[real] total
-    cdef vec[real] made[STEP]
-    cdef const vec[real]* signs
-    cdef bint binary = p.function == BINARY, all_hard, any_hard
-    cdef bint seem_hard = True  # the labels of a step as those of the one before
+    cdef step_scratch[real] scratch
+    cdef elements[real] s
+    cdef Py_ssize_t left = c.n
+    cdef bint binary = p.function == BINARY, usual = True
     cdef bint unweighted = p.pos_weight == NULL and c.sample_weight == NULL and p.share == 0
-    cdef bint* find_hard = NULL
-    cdef bint use_signs = not binary and unweighted
-    cdef Labels z = labels_of(p, c, use_signs and hess == NULL, grad)
-    cdef Py_ssize_t k, size = STEP * lanes_of(&made[0])
-    take_options(p, c, &s, &made[0])
-    if unweighted and grad != NULL:
-        find_hard = &any_hard
-    for k from 0 <= k < c.n by size:
-        begin_step(p, c, &z, k, x, grad, hess, &s, &made[0])
-        signs, all_hard, any_hard = s.labels, True, False
-        if not z.are_signs:
-            signs = &made[0]
-            all_hard = unweighted and seem_hard and labels_are_hard(&s, use_signs, &made[0])
-            if not all_hard:
-                if not labels_are_valid(&s, find_hard):
-                    c.valid = False
-                if any_hard and not seem_hard:
-                    all_hard = labels_are_hard(&s, use_signs, &made[0])
-            seem_hard = all_hard
-        if not binary:
-            logistic_step(&s, c, signs, all_hard, any_hard, by_product, &total)
-        elif not binary_step(&s, all_hard, any_hard, by_product, &total):
-            c.valid = False
+    cdef bint hard = unweighted and hess == NULL
+    take_inputs(p, c, x, grad, hess, &s)
+    take_labels(p, c, hard and not binary, &s)
+    hard = hard and s.wide_labels == NULL
+    while left > 0:
+        s.n = left
+        if hard and begins_hard(&s):
+            if binary:
+                s.skip(hard_binary(&s, by_product, &total, &usual))
+            else:
+                s.skip(hard_logistic(&s, by_product, &total))
+        left = s.n
+        if left > 0:
+            s.n = min(left, STEP * lanes_of(s.losses))
+            if not soft_step(&s, binary, by_product, unweighted, &scratch, &total):
+                c.valid = False
+            left -= s.n
+            s.skip(s.n)
+    if not usual and not stored_within_unit(x, c.n, True):
+        c.valid = False
     c.loss = total.in_lanes.value() + total.in_double.value()
     if by_product:
         c.loss += 0 - total.product.value() if binary else total.product.value()
@@ -211,9 +155,9 @@ cdef inline void loss_chunk(
     if p.grad == p.x:
         memcpy(c.copy, x, c.n * sizeof(real))
         x = <const real*> c.copy
-    add_steps(p, x, grad, hess, c.by_product, c)
+    add_elements(p, x, grad, hess, c.by_product, c)
     if c.by_product and c.loss <= c.n * kLeastMean:  # which a product does not know
-        add_steps(p, x, <real*> NULL, <real*> NULL, False, c)
+        add_elements(p, x, <real*> NULL, <real*> NULL, False, c)
 
 
 cdef inline void one_chunk(const Elements* p, Chunk* c, writer* w, real* like) noexcept nogil:

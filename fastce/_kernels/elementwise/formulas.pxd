@@ -5,8 +5,7 @@ Each holds for all inputs. `signed_logit` is the logit where the label is 0 and 
 """
 
 from ..elementwise.logistic cimport (
-    exp_of_negative, flipped, kModerate, kSmallestFactor, log1p_unit, multiply_add, neg_abs, negative_at_one,
-    quotient,
+    flipped, kModerate, kSmallestFactor, log1p_unit, multiply_add, negative_at_one, quotient,
 )
 from ..simd.simd cimport (
     exp, log_corrected, minimum, positive, product_sum, real, scaled_log, vec, where_below, where_zero,
@@ -18,9 +17,9 @@ cdef inline vec[real] sigmoid_of(vec[real] x) noexcept nogil:
     return e / (one + e)
 
 
-cdef inline vec[real] logistic_loss(vec[real] signed_logit) noexcept nogil:
+cdef inline vec[real] logistic_loss(vec[real] signed_logit, vec[real] exp_neg_abs) noexcept nogil:
     """softplus(x) = max(x, 0) + log(1 + exp(-|x|))"""
-    return positive(signed_logit) + log1p_unit(exp_of_negative(neg_abs(signed_logit)))
+    return positive(signed_logit) + log1p_unit(exp_neg_abs)
 
 
 cdef inline vec[real] logistic_slope(

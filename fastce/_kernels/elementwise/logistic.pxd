@@ -27,7 +27,6 @@ cdef extern from "<elementwise/logistic.h>" namespace "fastce" nogil:
     vec[T] flipped[T](vec[T], vec[T])
     vec[T] neg_abs[T](vec[T])
     bint all_hard(const double*, Py_ssize_t)
-    bint labels_within_unit[S](const S*, Py_ssize_t, bint*)
     vec[T] multiply_add[T](vec[T], vec[T], vec[T])
     vec[T] moderate_exp[T](vec[T])
     vec[T] bounded_exp[T](vec[T])

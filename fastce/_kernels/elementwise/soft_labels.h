@@ -12,12 +12,13 @@
 
 namespace fastce {
 
-// The elements of one step, and what was computed of each in lanes.
-template <class T> struct element_step {
+// Elements that lie one after another, and what was computed of each in lanes.
+template <class T> struct elements {
     const T* inputs;  // as they are stored
     const vec<T>* x;  // in lanes
-    const vec<T>* labels;       // likewise; anywhere in memory
-    const double* wide_labels;  // or null, where lanes do not round them
+    const vec<T>* labels;       // likewise, anywhere in memory
+    bool labels_are_signs;      // or their signs, of hard ones
+    const double* wide_labels;  // where lanes would round them; or null
     const vec<T>* log1p_exp_neg_abs = nullptr;  // of logits; or null, where a product sums it up
     const vec<T>* sigmoid_neg_abs = nullptr;
     const vec<T>* log_p = nullptr;  // of probabilities
@@ -36,6 +37,29 @@ template <class T> struct element_step {
     T* hess = nullptr;       // second derivatives, or null
     bool streams;            // past the caches
     bool is_unusual = false; // whether some probabilities are clipped, or next to 0 or 1
+
+    // Goes on to the elements from number k on.
+    void skip(ptrdiff_t k) {
+        n -= k;
+        inputs += k;
+        labels = from_lane(labels, k);
+        losses += k / vec<T>::lanes;
+        if (wide_labels) wide_labels += k;
+        if (pos_weight) pos_weight += k;
+        if (sample_weight) sample_weight += k;
+        if (grad) grad += k;
+        if (hess) hess += k;
+    }
+    // Whether all labels are within [0, 1]; if asked for, whether any is 0 or 1.
+    bool labels_within_unit(int* any_hard) const {
+        if (wide_labels) return fastce::labels_within_unit(wide_labels, n, any_hard);
+        return fastce::labels_within_unit(lanes(labels), n, any_hard);
+    }
+};
+
+// What one step is computed in.
+template <class T> struct step_scratch {
+    vec<T> x[16], first[17], second[16], slopes[16];
 };
 
 // The least number of T's lanes that is not below x.
@@ -60,7 +84,7 @@ FASTCE_INLINE vec<double> some(const double* p, ptrdiff_t n) {
 // derivative where it is clipped.
 template <bool graded, class T>
 FASTCE_INLINE vec<double> binary_terms(
-    const element_step<T>& s, ptrdiff_t k, vec<double> p, vec<double> yes, vec<double> no, vec<double>* slope
+    const elements<T>& s, ptrdiff_t k, vec<double> p, vec<double> yes, vec<double> no, vec<double>* slope
 ) {
     const vec<double> zero(0.0), one(1.0), q = one - p;
     vec<double> log_p = load_wide(s.log_p, k), log_q = load_wide(s.log_1mp, k);
@@ -82,7 +106,7 @@ FASTCE_INLINE vec<double> binary_terms(
 // maximum is its other number.
 template <bool weighted, bool logs, bool graded, class T>
 FASTCE_INLINE vec<double> logistic_terms(
-    const element_step<T>& s, ptrdiff_t k, vec<double> x, vec<double> yes, vec<double> no, vec<double>* both,
+    const elements<T>& s, ptrdiff_t k, vec<double> x, vec<double> yes, vec<double> no, vec<double>* both,
     vec<double>* slope
 ) {
     const vec<double> keep(s.keep), share(s.share);
@@ -106,7 +130,7 @@ FASTCE_INLINE vec<double> logistic_terms(
 
 // Loss and gradient of vec<double> lanes from lane k on.
 template <bool binary, bool weighted, bool logs, bool graded, class T, class S>
-FASTCE_INLINE vec<double> soft_terms(const element_step<T>& s, const S* z, ptrdiff_t k, element_sum<T>& sum) {
+FASTCE_INLINE vec<double> soft_terms(const elements<T>& s, const S* z, ptrdiff_t k, sum_of_doubles<T>& sum) {
     const vec<double> x = load_wide(s.x, k), yes = load_widened(z + k), zero(0.0), one(1.0), no = one - yes;
     vec<double> loss, slope, both, weight(s.unit), sample_weight = one;
     if constexpr (binary) loss = binary_terms<graded>(s, k, x, yes, no, &slope);
@@ -116,7 +140,7 @@ FASTCE_INLINE vec<double> soft_terms(const element_step<T>& s, const S* z, ptrdi
         loss = where_zero(sample_weight, zero, loss * sample_weight);
         weight = weight * sample_weight;
     }
-    sum.in_double.add(loss);
+    sum.add(loss);
     if constexpr (logs) store_narrow(s.losses, k, loss);
     if constexpr (weighted && !binary) {
         if (s.hess) {
@@ -133,10 +157,10 @@ FASTCE_INLINE vec<double> soft_terms(const element_step<T>& s, const S* z, ptrdi
 }
 
 template <bool binary, bool weighted, bool logs, bool graded, class T, class S>
-inline void soft_loop(const element_step<T>& step, const S* z, element_sum<T>* total) {
+inline void soft_loop(const elements<T>& step, const S* z, element_sum<T>* total) {
     constexpr ptrdiff_t width = vec<T>::lanes, wide = vec<double>::lanes;
-    const element_step<T> s = step;
-    element_sum<T> sum = *total;
+    const elements<T> s = step;
+    sum_of_doubles<T> sum = total->in_double;
     for (ptrdiff_t k = 0; k < s.n; k += width) {
         vec<double> low = soft_terms<binary, weighted, logs, graded>(s, z, k, sum), high = low;
         if constexpr (width > wide) high = soft_terms<binary, weighted, logs, graded>(s, z, k + wide, sum);
@@ -146,11 +170,11 @@ inline void soft_loop(const element_step<T>& step, const S* z, element_sum<T>* t
             else store(s.grad + k, slopes, s.n - k);
         }
     }
-    *total = sum;
+    total->in_double = sum;
 }
 
 template <class T, class S>
-inline void soft_terms(const element_step<T>& s, const S* z, bool binary, element_sum<T>* sum) {
+inline void soft_terms(const elements<T>& s, const S* z, bool binary, element_sum<T>* sum) {
     const bool weighted = s.pos_weight || s.sample_weight || s.hess, logs = s.log1p_exp_neg_abs;
     if (binary && weighted) s.grad ? soft_loop<1, 1, 1, 1>(s, z, sum) : soft_loop<1, 1, 1, 0>(s, z, sum);
     else if (binary) s.grad ? soft_loop<1, 0, 1, 1>(s, z, sum) : soft_loop<1, 0, 1, 0>(s, z, sum);

@@ -7,7 +7,6 @@ Without weights the part that does not depend on the label is summed as one prod
 
 from ..elementwise.formulas cimport chosen_of, log_of_chosen
 from ..elementwise.logistic cimport exp_of_negative, log1p_unit, log_product, neg_abs, probability_range
-from ..elementwise.problem cimport STEP
 from ..simd.simd cimport first, lanes_of, load_first, minimum, real, scaled_log, share_of, vec, wide_sum
 
 
@@ -18,11 +17,12 @@ cdef extern from "<elementwise/soft_labels.h>" namespace "fastce" nogil:
         log_product[T] product
         wide_sum[T] in_lanes
         sum_in_double[T] in_double
-    cdef cppclass element_step[T]:
+    cdef cppclass elements[T]:
         const T* inputs
         const vec[T]* x
         const vec[T]* labels
         const double* wide_labels
+        bint labels_are_signs
         const vec[T]* log1p_exp_neg_abs
         const vec[T]* sigmoid_neg_abs
         const vec[T]* log_p
@@ -41,12 +41,19 @@ cdef extern from "<elementwise/soft_labels.h>" namespace "fastce" nogil:
         T* hess
         bint streams
         bint is_unusual
+        void skip(Py_ssize_t)
+        bint labels_within_unit(bint*)
+    cdef cppclass step_scratch[T]:
+        vec[T]* x
+        vec[T]* first
+        vec[T]* second
+        vec[T]* slopes
     vec[T] at_least[T](double, const vec[T]*)
-    void soft_terms[T, S](const element_step[T]&, const S* z, bint binary, element_sum[T]*)
+    void soft_terms[T, S](const elements[T]&, const S* z, bint binary, element_sum[T]*)
 
 
 cdef inline void soft_terms_of(
-    element_step[real]* s, bint binary, element_sum[real]* total
+    elements[real]* s, bint binary, element_sum[real]* total
 ) noexcept nogil:
     if real is double:
         soft_terms(s[0], <const double*> s.labels, binary, total)
@@ -57,15 +64,16 @@ cdef inline void soft_terms_of(
 
 
 cdef inline void soft_logistic(
-    element_step[real]* s, bint by_product, element_sum[real]* total
+    elements[real]* s, bint by_product, vec[real]* x, vec[real]* losses, vec[real]* sigmoids,
+    element_sum[real]* total
 ) noexcept nogil:
-    """One step of logits."""
-    cdef vec[real] x[STEP]
-    cdef vec[real] losses[STEP + 1]
-    cdef vec[real] sigmoids[STEP]
-    cdef Py_ssize_t i, width = lanes_of(&x[0]), vectors = (s.n + width - 1) // width, part = s.n % width
+    """One step of logits; x, losses and sigmoids are scratch."""
+    cdef log_product[real] product
+    cdef const real* inputs = s.inputs
+    cdef Py_ssize_t i, n = s.n, width = lanes_of(x), vectors = (n + width - 1) // width
     for i in range(vectors):
-        x[i] = load_first(s.inputs + i * width, s.n - i * width, 0)
+        x[i] = load_first(inputs + i * width, n - i * width, 0)
+    for i in range(vectors):
         losses[i] = exp_of_negative(neg_abs(x[i]))
     if s.grad != NULL or s.hess != NULL:
         for i in range(vectors):
@@ -73,40 +81,39 @@ cdef inline void soft_logistic(
     if not by_product:
         for i in range(vectors):
             losses[i] = log1p_unit(losses[i])
-    if part:
-        losses[vectors - 1] = first(losses[vectors - 1], <int> part)
-    if by_product:
-        losses[vectors] = vec[real](0.0)
-        for i from 0 <= i < vectors by 2:
-            total.product.add(losses[i], losses[i + 1])
-        total.product.keep_nan()
-        total.product.take_exponents()
-    s.x, s.sigmoid_neg_abs = &x[0], &sigmoids[0]
-    s.log1p_exp_neg_abs = &losses[0]
+    if n % width:
+        losses[vectors - 1] = first(losses[vectors - 1], <int> (n % width))
+    s.x, s.sigmoid_neg_abs, s.log1p_exp_neg_abs = x, sigmoids, losses
     if by_product:
         s.log1p_exp_neg_abs = NULL
+        losses[vectors] = vec[real](0.0)
+        product = total.product
+        for i from 0 <= i < vectors by 2:
+            product.add(losses[i], losses[i + 1])
+        product.keep_nan()
+        product.take_exponents()
+        total.product = product
     soft_terms_of(s, False, total)
 
 
-cdef inline void soft_binary(
-    element_step[real]* s, element_sum[real]* total
+cdef inline bint soft_binary(
+    elements[real]* s, vec[real]* p, vec[real]* log_p, vec[real]* log_1mp, element_sum[real]* total
 ) noexcept nogil:
-    """One step of probabilities."""
+    """One step of probabilities; returns whether some of them are unusual."""
     cdef probability_range[real] seen
-    cdef vec[real] p[STEP]
-    cdef vec[real] log_p[STEP]
-    cdef vec[real] log_1mp[STEP]
     cdef vec[real] q, rest, zero = vec[real](0.0)
-    cdef Py_ssize_t i, width = lanes_of(&p[0]), vectors = (s.n + width - 1) // width, part = s.n % width
+    cdef const real* inputs = s.inputs
+    cdef Py_ssize_t i, n = s.n, width = lanes_of(p), vectors = (n + width - 1) // width
     for i in range(vectors):
-        p[i] = load_first(s.inputs + i * width, s.n - i * width, 0.5)
+        p[i] = load_first(inputs + i * width, n - i * width, 0.5)
         q = chosen_of(p[i], zero, &rest)
         seen.see(p[i], minimum(q, p[i]))
         log_p[i] = scaled_log(p[i])
         log_1mp[i] = log_of_chosen(q, rest)
-    if part:
-        log_p[vectors - 1] = first(log_p[vectors - 1], <int> part)
-        log_1mp[vectors - 1] = first(log_1mp[vectors - 1], <int> part)
-    s.x, s.log_p, s.log_1mp = &p[0], &log_p[0], &log_1mp[0]
+    if n % width:
+        log_p[vectors - 1] = first(log_p[vectors - 1], <int> (n % width))
+        log_1mp[vectors - 1] = first(log_1mp[vectors - 1], <int> (n % width))
+    s.x, s.log_p, s.log_1mp = p, log_p, log_1mp
     s.is_unusual = seen.is_unusual(s.eps_in_lanes)
     soft_terms_of(s, True, total)
+    return s.is_unusual
