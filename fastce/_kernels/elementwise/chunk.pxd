@@ -59,7 +59,7 @@ cdef inline void take_inputs(
     s.losses, s.sample_weight = <vec[real]*> c.losses, c.sample_weight
     if p.pos_weight != NULL:
         s.pos_weight = p.pos_weight + c.at % p.period
-    s.keep, s.share, s.unit = p.keep, p.share, 1 / p.divisor
+    s.one_minus_smoothing, s.half_smoothing, s.unit = p.keep, p.share, 1 / p.divisor
     s.unit_high, s.unit_low = vec[real](s.unit), vec[real](lost(s.unit, like))
     s.eps, s.eps_log, s.eps_in_lanes = p.eps, log_of(p.eps), at_least(p.eps, like)
 
@@ -113,10 +113,10 @@ cdef inline void add_elements(
     cdef Py_ssize_t left = c.n
     cdef bint binary = p.function == BINARY, usual = True
     cdef bint unweighted = p.pos_weight == NULL and c.sample_weight == NULL and p.share == 0
-    cdef bint hard = unweighted and hess == NULL
+    cdef bint hard
     take_inputs(p, c, x, grad, hess, &s)
-    take_labels(p, c, hard and not binary, &s)
-    hard = hard and s.wide_labels == NULL
+    take_labels(p, c, unweighted and not binary, &s)
+    hard = unweighted and s.wide_labels == NULL
     while left > 0:
         s.n = left
         if hard and begins_hard(&s):

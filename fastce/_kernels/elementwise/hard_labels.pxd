@@ -13,11 +13,11 @@ from ..elementwise.logistic cimport (
     logit_range, moderate_exp, neg_abs, negative_at_one, probability_range,
 )
 from ..elementwise.problem cimport STEP
-from ..elementwise.soft_labels cimport element_sum, elements
+from ..elementwise.soft_labels cimport element_sum, elements, write_hessian
 from ..memory.memory cimport stream
 from ..simd.simd cimport (
-    first, kAhead, lanes_of, load_first, load_lanes, positive, prefetch_run, real, store, store_first, vec,
-    where_negative, wide_sum,
+    first, kAhead, lanes_of, load_first, load_lanes, positive, prefetch_run, real, share_of, store,
+    store_first, vec, where_negative, wide_sum,
 )
 
 
@@ -98,10 +98,11 @@ cdef inline void write_slopes(
 cdef inline Py_ssize_t hard_logistic(
     elements[real]* s, bint by_product, element_sum[real]* total
 ) noexcept nogil:
-    """Losses and gradient up to a step with other labels; returns how many elements that were."""
+    """Losses and derivatives up to a step with other labels; returns how many elements that were."""
     cdef vec[real] own_part[STEP]
     cdef vec[real] made[STEP]
     cdef vec[real] logits[STEP]
+    cdef vec[real] sigmoids[STEP]
     cdef vec[real] e[STEP + 1]
     cdef vec[real]* part = &own_part[0] if real is double else &e[0]
     cdef vec[real]* losses = s.losses
@@ -141,6 +142,10 @@ cdef inline Py_ssize_t hard_logistic(
                 logits[i] = signed_logit(x + k + i * width, signs[i], n - i * width)
                 if real is not double:
                     e[i] = exp_of_negative(neg_abs(logits[i]))
+            if s.hess != NULL:
+                for i in range(vectors):
+                    sigmoids[i] = share_of(e[i])
+                write_hessian(s.hess + k, &sigmoids[0], n, s.unit)
             for i in range(vectors):
                 loss = first(logistic_loss(logits[i], e[i]), <int> min(width, n - i * width))
                 losses[k // width + i] = loss

@@ -27,7 +27,7 @@ template <class T> struct elements {
     ptrdiff_t n;
     const double* pos_weight = nullptr;     // one for each, or null
     const double* sample_weight = nullptr;  // likewise
-    double keep, share;  // 1 - label_smoothing, half of it
+    double one_minus_smoothing, half_smoothing;
     double eps, eps_log;  // what probabilities are clipped to
     vec<T> eps_in_lanes;  // the least lane that is not below it
     double unit;         // of the gradient
@@ -75,6 +75,15 @@ template <class T> struct element_sum {
     sum_of_doubles<T> in_double;
 };
 
+// Of logits without weights: sigmoid(x) sigmoid(-x) times the unit.
+template <class T> inline void write_hessian(T* hess, const vec<T>* sigmoid_neg_abs, ptrdiff_t n, double unit) {
+    const vec<double> one(1.0), weight(unit);
+    for (ptrdiff_t k = 0; k < n; k += vec<double>::lanes) {
+        const vec<double> smaller = load_wide(sigmoid_neg_abs, k);
+        store_numbers(hess + k, smaller * (one - smaller) * weight, n - k);
+    }
+}
+
 // As many doubles as a vector has, or the first n.
 FASTCE_INLINE vec<double> some(const double* p, ptrdiff_t n) {
     return n >= vec<double>::lanes ? load(p) : load(p, n < 0 ? 0 : n, 0.0);
@@ -109,20 +118,20 @@ FASTCE_INLINE vec<double> logistic_terms(
     const elements<T>& s, ptrdiff_t k, vec<double> x, vec<double> yes, vec<double> no, vec<double>* both,
     vec<double>* slope
 ) {
-    const vec<double> keep(s.keep), share(s.share);
+    const vec<double> most(s.one_minus_smoothing), rest(s.half_smoothing);
     vec<double> factor, least(0.0), smaller(0.0);
     if constexpr (logs) least = load_wide(s.log1p_exp_neg_abs, k);
     if constexpr (graded) smaller = load_wide(s.sigmoid_neg_abs, k);
     if constexpr (weighted) {
-        yes = yes * keep + share;
-        no = no * keep + share;
+        yes = yes * most + rest;
+        no = no * most + rest;
         if (s.pos_weight) yes = yes * load(s.pos_weight + k);
         *both = no + yes;
         factor = where_sign(x, yes, no);
         least = *both * least;
         smaller = *both * smaller;
     } else {
-        factor = where_sign(x, yes, no) * keep + share;
+        factor = where_sign(x, yes, no) * most + rest;
     }
     if constexpr (graded) *slope = negative_with(factor - smaller, x);
     return maximum(multiply_add(factor, size_of(x), least), least);

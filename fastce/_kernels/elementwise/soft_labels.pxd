@@ -31,7 +31,7 @@ cdef extern from "<elementwise/soft_labels.h>" namespace "fastce" nogil:
         Py_ssize_t n
         const double* pos_weight
         const double* sample_weight
-        double keep, share
+        double one_minus_smoothing, half_smoothing
         double eps, eps_log
         vec[T] eps_in_lanes
         double unit
@@ -49,6 +49,7 @@ cdef extern from "<elementwise/soft_labels.h>" namespace "fastce" nogil:
         vec[T]* second
         vec[T]* slopes
     vec[T] at_least[T](double, const vec[T]*)
+    void write_hessian[T](T* hess, const vec[T]* sigmoid_neg_abs, Py_ssize_t n, double unit)
     void soft_terms[T, S](const elements[T]&, const S* z, bint binary, element_sum[T]*)
 
 
