@@ -1,7 +1,7 @@
 """What is returned of one element depends on that element and the options, and on nothing else.
 
-Losses one by one, gradients, Hessians and sigmoids are compared bit by bit: alone, beside any others, at any
-place, from any memory, and whatever else the call computes.
+Losses one by one, gradients, Hessians and sigmoids are compared bit by bit: alone, beside any
+others, at any place, from any memory, and whatever else the call computes.
 """
 
 import cases
@@ -35,18 +35,13 @@ def inputs(function, dtype, n: int = SIZE) -> np.ndarray:
         return x.astype(dtype)
 
 
-def ordinary(x: np.ndarray, value: float) -> np.ndarray:
-    """Return inputs as long that are all alike and moderate."""
-    return np.full_like(x, value)
-
-
 def labels_for(n: int) -> np.ndarray:
     """Return labels: a stretch of hard ones, then hard and soft ones mixed, then soft ones."""
     random = cases.seeded(n, 1)
     hard, soft = random.integers(0, 2, n).astype(float), random.random(n)
     mixed = np.where(random.random(n) < 0.5, hard, soft)
     z = np.concatenate([hard[: n // 3], mixed[n // 3 : 2 * n // 3], soft[2 * n // 3 :]])
-    z[1 :: 100] = np.resize(LABELS, len(z[1 :: 100]))
+    z[1::100] = np.resize(LABELS, len(z[1::100]))
     return z
 
 
@@ -63,7 +58,12 @@ def assert_same_bits(actual, expected, what: str = "") -> None:
     bits = f"u{actual.dtype.itemsize}"
     a, b = np.ascontiguousarray(actual), np.ascontiguousarray(expected)
     different = (a.view(bits) != b.view(bits)) & ~(np.isnan(a) & np.isnan(b))
-    assert not different.any(), (what, np.flatnonzero(different)[:5], a[different][:5], b[different][:5])
+    assert not different.any(), (
+        what,
+        np.flatnonzero(different)[:5],
+        a[different][:5],
+        b[different][:5],
+    )
 
 
 OPTIONS = {

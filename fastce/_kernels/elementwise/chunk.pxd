@@ -16,7 +16,7 @@ from ..elementwise.label_bits cimport kept_labels
 from ..elementwise.logistic cimport all_hard, kLeastMean, label_signs
 from ..elementwise.problem cimport BINARY, Chunk, Elements, SIGMOID, STEP
 from ..elementwise.soft_labels cimport (
-    at_least, element_sum, elements, soft_binary, soft_logistic, step_scratch,
+    at_least, element_span, element_sum, soft_binary, soft_logistic, step_scratch,
 )
 from ..memory.memory cimport advance, F32, F64, line_gap, numbers, room, seek, skip, stream, writer
 from ..simd.simd cimport (
@@ -28,9 +28,9 @@ cdef enum:
 
 
 cdef inline void take_labels(
-    const Elements* p, const Chunk* c, bint as_signs, elements[real]* s
+    const Elements* p, const Chunk* c, bint as_signs, element_span[real]* s
 ) noexcept nogil:
-    """The labels as they lie where that is possible, else in scratch; of kept ones, their signs (logistic.h)."""
+    """The labels as they lie where that is possible, else in scratch; of kept ones perhaps their signs."""
     cdef const char* given = p.labels + c.at * p.label_size
     cdef vec[real]* room = <vec[real]*> c.labels
     cdef bint whole = c.n % lanes_of(room) == 0
@@ -51,7 +51,7 @@ cdef inline void take_labels(
 
 
 cdef inline void take_inputs(
-    const Elements* p, const Chunk* c, const real* x, real* grad, real* hess, elements[real]* s
+    const Elements* p, const Chunk* c, const real* x, real* grad, real* hess, element_span[real]* s
 ) noexcept nogil:
     """All of the chunk but its labels."""
     cdef const vec[real]* like = NULL
@@ -61,13 +61,14 @@ cdef inline void take_inputs(
         s.pos_weight = p.pos_weight + c.at % p.period
     s.one_minus_smoothing, s.half_smoothing, s.unit = p.keep, p.share, 1 / p.divisor
     s.unit_high, s.unit_low = vec[real](s.unit), vec[real](lost(s.unit, like))
-    s.eps, s.eps_log, s.eps_in_lanes = p.eps, log_of(p.eps), at_least(p.eps, like)
+    s.eps, s.eps_in_lanes = p.eps, at_least(p.eps, like)
+    s.eps_log = log_of(p.eps) if p.eps > 0 else 0  # below 0 there is nothing to clip
 
 
 # One chunk ------------------------------------------------------------------------------------------
 
 
-cdef inline bint begins_hard(elements[real]* s) noexcept nogil:
+cdef inline bint begins_hard(element_span[real]* s) noexcept nogil:
     """Whether the labels of the first vector are 0 or 1, as those after them may then be."""
     cdef label_signs[real] seen
     seen.of(load_lanes(s.labels, 0))
@@ -75,10 +76,10 @@ cdef inline bint begins_hard(elements[real]* s) noexcept nogil:
 
 
 cdef inline bint soft_step(
-    elements[real]* s, bint binary, bint by_product, bint unweighted, step_scratch[real]* scratch,
+    element_span[real]* s, bint binary, bint by_product, bint unweighted, step_scratch[real]* scratch,
     element_sum[real]* total,
 ) noexcept nogil:
-    """One step of any elements; without weights hard labels take their gradient. Whether all are within [0, 1]."""
+    """One step of any elements; returns whether all labels and probabilities are within [0, 1]."""
     cdef const vec[real]* labels = s.labels
     cdef bint any_hard = False, valid
     cdef bint* find_hard = NULL
@@ -109,7 +110,7 @@ cdef inline void add_elements(
     """Losses, gradient and second derivatives of a chunk."""
     cdef element_sum[real] total
     cdef step_scratch[real] scratch
-    cdef elements[real] s
+    cdef element_span[real] s
     cdef Py_ssize_t left = c.n
     cdef bint binary = p.function == BINARY, usual = True
     cdef bint unweighted = p.pos_weight == NULL and c.sample_weight == NULL and p.share == 0

@@ -1,7 +1,8 @@
 """The formulas of one vector of elements whose labels are 0 or 1, in lanes.
 
-Each holds for all inputs. `signed_logit` is the logit where the label is 0 and its negative where it is 1,
-`chosen` the probability of what the label says, `sign` is -0 where the label is 1 and 0 where it is 0.
+`signed_logit` is the logit where the label is 0 and its negative where it is 1,
+`q` the probability of what the label says, `rest` what rounding took from it; `sign` is -0 where
+the label is 1 and 0 where it is 0. The unit, which a gradient is multiplied by, comes in two numbers.
 """
 
 from ..elementwise.logistic cimport (
@@ -68,7 +69,7 @@ cdef inline vec[real] unusual_loss(
 cdef inline vec[real] unusual_slope(
     vec[real] q, vec[real] slope, vec[real] unit_high, vec[real] unit_low, vec[real] eps
 ) noexcept nogil:
-    """Of small q, by way of 2^60 q; what is past the largest number is infinite, and where it is clipped, 0."""
+    """Of small q, by way of 2^60 q; past the largest number it is infinite, and where q is clipped, 0."""
     cdef vec[real] zero = vec[real](0.0), scale = vec[real](1 / kSmallestFactor), scaled = q * scale
     cdef vec[real] inverse = over_chosen(scaled, zero, unit_high, unit_low) * scale
     slope = where_below(q, vec[real](kSmallestFactor), inverse, slope)

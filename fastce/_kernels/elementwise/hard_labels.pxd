@@ -10,10 +10,10 @@ from ..elementwise.formulas cimport (
 )
 from ..elementwise.logistic cimport (
     bounded_exp, exp_of_negative, flipped, from_lane, kModerate, kSmallestFactor, label_signs, log_product,
-    logit_range, moderate_exp, neg_abs, negative_at_one, probability_range,
+    logit_range, moderate_exp, minus_size, negative_at_one, probability_range,
 )
 from ..elementwise.problem cimport STEP
-from ..elementwise.soft_labels cimport element_sum, elements, write_hessian
+from ..elementwise.soft_labels cimport element_span, element_sum, write_hessian
 from ..memory.memory cimport stream
 from ..simd.simd cimport (
     first, kAhead, lanes_of, load_first, load_lanes, positive, prefetch_run, real, share_of, store,
@@ -21,7 +21,7 @@ from ..simd.simd cimport (
 )
 
 
-cdef inline void prefetch_step(elements[real]* s, Py_ssize_t k) noexcept nogil:
+cdef inline void prefetch_step(element_span[real]* s, Py_ssize_t k) noexcept nogil:
     """Asks for what the step from number k on will be followed by in a while."""
     cdef Py_ssize_t n = STEP * lanes_of(s.labels)
     prefetch_run((<const char*> (s.inputs + k)) + kAhead, n * sizeof(real))
@@ -52,7 +52,8 @@ cdef inline bint take_exps(
 ) noexcept nogil:
     """Of n logits those numbers of which part / (1 + e) is the sigmoid of the signed logit.
 
-    Of floats both are the exponential, for a product of 1 + e; returns whether all are moderate, as they must be.
+    Of floats both are the exponential, which a product of 1 + e sums up; returns whether all are moderate,
+    without which it does not.
     """
     cdef logit_range[real] seen
     cdef vec[real] v
@@ -60,7 +61,7 @@ cdef inline bint take_exps(
     if real is double:
         for i in range(vectors):
             v = signed_logit(x + i * width, signs[i], n - i * width)
-            e[i] = exp_of_negative(neg_abs(v))
+            e[i] = exp_of_negative(minus_size(v))
             part[i] = where_negative(v, e[i], vec[real](1.0))
     else:
         for i in range(whole):
@@ -96,7 +97,7 @@ cdef inline void write_slopes(
 
 
 cdef inline Py_ssize_t hard_logistic(
-    elements[real]* s, bint by_product, element_sum[real]* total
+    element_span[real]* s, bint by_product, element_sum[real]* total
 ) noexcept nogil:
     """Losses and derivatives up to a step with other labels; returns how many elements that were."""
     cdef vec[real] own_part[STEP]
@@ -141,7 +142,7 @@ cdef inline Py_ssize_t hard_logistic(
             for i in range(vectors):
                 logits[i] = signed_logit(x + k + i * width, signs[i], n - i * width)
                 if real is not double:
-                    e[i] = exp_of_negative(neg_abs(logits[i]))
+                    e[i] = exp_of_negative(minus_size(logits[i]))
             if s.hess != NULL:
                 for i in range(vectors):
                     sigmoids[i] = share_of(e[i])
@@ -155,7 +156,7 @@ cdef inline Py_ssize_t hard_logistic(
 
 
 cdef inline void hard_logistic_slopes(
-    elements[real]* s, const vec[real]* labels, vec[real]* slopes
+    element_span[real]* s, const vec[real]* labels, vec[real]* slopes
 ) noexcept nogil:
     """The gradient of one step, some of whose labels are 0 or 1, as lanes."""
     cdef vec[real] own_part[STEP]
@@ -176,7 +177,7 @@ cdef inline bint take_chosen(
     const real* x, const vec[real]* labels, Py_ssize_t n, vec[real]* q, vec[real]* rest, vec[real] eps,
     bint* all_hard,
 ) noexcept nogil:
-    """The probabilities of what labels say, and what rounding took from them; returns whether some is unusual."""
+    """The probabilities of what labels say, and what rounding took; returns whether some is unusual."""
     cdef probability_range[real] seen
     cdef label_signs[real] seen_labels
     cdef vec[real] p, z
@@ -211,7 +212,7 @@ cdef inline void take_binary_slopes(
 
 
 cdef inline Py_ssize_t hard_binary(
-    elements[real]* s, bint by_product, element_sum[real]* total, bint* usual
+    element_span[real]* s, bint by_product, element_sum[real]* total, bint* usual
 ) noexcept nogil:
     """Likewise; tells whether all probabilities are usual, and so within [0, 1]."""
     cdef vec[real] q[STEP]
@@ -256,7 +257,7 @@ cdef inline Py_ssize_t hard_binary(
 
 
 cdef inline void hard_binary_slopes(
-    elements[real]* s, const vec[real]* labels, vec[real]* slopes
+    element_span[real]* s, const vec[real]* labels, vec[real]* slopes
 ) noexcept nogil:
     """The gradient of one step, some of whose labels are 0 or 1, as lanes."""
     cdef vec[real] q[STEP]

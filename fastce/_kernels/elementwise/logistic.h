@@ -40,7 +40,7 @@ template <class T> FASTCE_INLINE vec<T> where_sign(vec<T> x, vec<T> yes, vec<T> 
 
 // |x|, -|x|
 template <class T> FASTCE_INLINE vec<T> size_of(vec<T> x) { return from_bits<T>(bits<T>(x.v) & ~sign_bit<T>()); }
-template <class T> FASTCE_INLINE vec<T> neg_abs(vec<T> x) { return from_bits<T>(bits<T>(x.v) | sign_bit<T>()); }
+template <class T> FASTCE_INLINE vec<T> minus_size(vec<T> x) { return from_bits<T>(bits<T>(x.v) | sign_bit<T>()); }
 
 // The array from lane k on.
 template <class T> FASTCE_INLINE const vec<T>* from_lane(const vec<T>* v, ptrdiff_t k) {

@@ -25,7 +25,7 @@ cdef extern from "<elementwise/logistic.h>" namespace "fastce" nogil:
     const vec[T]* from_lane[T](const vec[T]*, Py_ssize_t)
     vec[T] negative_at_one[T](vec[T], vec[T])
     vec[T] flipped[T](vec[T], vec[T])
-    vec[T] neg_abs[T](vec[T])
+    vec[T] minus_size[T](vec[T])
     bint all_hard(const double*, Py_ssize_t)
     vec[T] multiply_add[T](vec[T], vec[T], vec[T])
     vec[T] moderate_exp[T](vec[T])

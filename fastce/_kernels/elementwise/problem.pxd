@@ -6,9 +6,9 @@ cdef enum:
     CHUNK = 1024  # elements, which fit the first cache
     PARTS = 4  # of a thread's scratch
     SPARE = 8  # vectors that sums may read beyond the chunk
-    # Vectors, an even number, that are taken through one formula after another: in a chain of all formulas each
-    # would wait for the one before, and the processor looks ahead for no more than a few vectors.
-    STEP = 16
+    # Vectors, an even number, that are taken through one formula after another: in a chain of all formulas
+    # each would wait for the one before, and the processor looks ahead for no more than a few vectors.
+    STEP = 16  # as in soft_labels.h
 
 
 cdef enum Function:

@@ -13,7 +13,7 @@
 namespace fastce {
 
 // Elements that lie one after another, and what was computed of each in lanes.
-template <class T> struct elements {
+template <class T> struct element_span {
     const T* inputs;  // as they are stored
     const vec<T>* x;  // in lanes
     const vec<T>* labels;       // likewise, anywhere in memory
@@ -59,7 +59,8 @@ template <class T> struct elements {
 
 // What one step is computed in.
 template <class T> struct step_scratch {
-    vec<T> x[16], first[17], second[16], slopes[16];
+    static constexpr int vectors = 16;  // STEP of problem.pxd
+    vec<T> x[vectors], first[vectors + 1], second[vectors], slopes[vectors];
 };
 
 // The least number of T's lanes that is not below x.
@@ -93,7 +94,7 @@ FASTCE_INLINE vec<double> some(const double* p, ptrdiff_t n) {
 // derivative where it is clipped.
 template <bool graded, class T>
 FASTCE_INLINE vec<double> binary_terms(
-    const elements<T>& s, ptrdiff_t k, vec<double> p, vec<double> yes, vec<double> no, vec<double>* slope
+    const element_span<T>& s, ptrdiff_t k, vec<double> p, vec<double> yes, vec<double> no, vec<double>* slope
 ) {
     const vec<double> zero(0.0), one(1.0), q = one - p;
     vec<double> log_p = load_wide(s.log_p, k), log_q = load_wide(s.log_1mp, k);
@@ -115,7 +116,7 @@ FASTCE_INLINE vec<double> binary_terms(
 // maximum is its other number.
 template <bool weighted, bool logs, bool graded, class T>
 FASTCE_INLINE vec<double> logistic_terms(
-    const elements<T>& s, ptrdiff_t k, vec<double> x, vec<double> yes, vec<double> no, vec<double>* both,
+    const element_span<T>& s, ptrdiff_t k, vec<double> x, vec<double> yes, vec<double> no, vec<double>* both,
     vec<double>* slope
 ) {
     const vec<double> most(s.one_minus_smoothing), rest(s.half_smoothing);
@@ -139,7 +140,7 @@ FASTCE_INLINE vec<double> logistic_terms(
 
 // Loss and gradient of vec<double> lanes from lane k on.
 template <bool binary, bool weighted, bool logs, bool graded, class T, class S>
-FASTCE_INLINE vec<double> soft_terms(const elements<T>& s, const S* z, ptrdiff_t k, sum_of_doubles<T>& sum) {
+FASTCE_INLINE vec<double> soft_terms(const element_span<T>& s, const S* z, ptrdiff_t k, sum_of_doubles<T>& sum) {
     const vec<double> x = load_wide(s.x, k), yes = load_widened(z + k), zero(0.0), one(1.0), no = one - yes;
     vec<double> loss, slope, both, weight(s.unit), sample_weight = one;
     if constexpr (binary) loss = binary_terms<graded>(s, k, x, yes, no, &slope);
@@ -166,9 +167,9 @@ FASTCE_INLINE vec<double> soft_terms(const elements<T>& s, const S* z, ptrdiff_t
 }
 
 template <bool binary, bool weighted, bool logs, bool graded, class T, class S>
-inline void soft_loop(const elements<T>& step, const S* z, element_sum<T>* total) {
+inline void soft_loop(const element_span<T>& step, const S* z, element_sum<T>* total) {
     constexpr ptrdiff_t width = vec<T>::lanes, wide = vec<double>::lanes;
-    const elements<T> s = step;
+    const element_span<T> s = step;
     sum_of_doubles<T> sum = total->in_double;
     for (ptrdiff_t k = 0; k < s.n; k += width) {
         vec<double> low = soft_terms<binary, weighted, logs, graded>(s, z, k, sum), high = low;
@@ -183,7 +184,7 @@ inline void soft_loop(const elements<T>& step, const S* z, element_sum<T>* total
 }
 
 template <class T, class S>
-inline void soft_terms(const elements<T>& s, const S* z, bool binary, element_sum<T>* sum) {
+inline void soft_terms(const element_span<T>& s, const S* z, bool binary, element_sum<T>* sum) {
     const bool weighted = s.pos_weight || s.sample_weight || s.hess, logs = s.log1p_exp_neg_abs;
     if (binary && weighted) s.grad ? soft_loop<1, 1, 1, 1>(s, z, sum) : soft_loop<1, 1, 1, 0>(s, z, sum);
     else if (binary) s.grad ? soft_loop<1, 0, 1, 1>(s, z, sum) : soft_loop<1, 0, 1, 0>(s, z, sum);

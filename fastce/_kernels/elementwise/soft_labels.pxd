@@ -6,7 +6,7 @@ Without weights the part that does not depend on the label is summed as one prod
 """
 
 from ..elementwise.formulas cimport chosen_of, log_of_chosen
-from ..elementwise.logistic cimport exp_of_negative, log1p_unit, log_product, neg_abs, probability_range
+from ..elementwise.logistic cimport exp_of_negative, log1p_unit, log_product, minus_size, probability_range
 from ..simd.simd cimport first, lanes_of, load_first, minimum, real, scaled_log, share_of, vec, wide_sum
 
 
@@ -17,7 +17,7 @@ cdef extern from "<elementwise/soft_labels.h>" namespace "fastce" nogil:
         log_product[T] product
         wide_sum[T] in_lanes
         sum_in_double[T] in_double
-    cdef cppclass elements[T]:
+    cdef cppclass element_span[T]:
         const T* inputs
         const vec[T]* x
         const vec[T]* labels
@@ -50,11 +50,11 @@ cdef extern from "<elementwise/soft_labels.h>" namespace "fastce" nogil:
         vec[T]* slopes
     vec[T] at_least[T](double, const vec[T]*)
     void write_hessian[T](T* hess, const vec[T]* sigmoid_neg_abs, Py_ssize_t n, double unit)
-    void soft_terms[T, S](const elements[T]&, const S* z, bint binary, element_sum[T]*)
+    void soft_terms[T, S](const element_span[T]&, const S* z, bint binary, element_sum[T]*)
 
 
 cdef inline void soft_terms_of(
-    elements[real]* s, bint binary, element_sum[real]* total
+    element_span[real]* s, bint binary, element_sum[real]* total
 ) noexcept nogil:
     if real is double:
         soft_terms(s[0], <const double*> s.labels, binary, total)
@@ -65,7 +65,7 @@ cdef inline void soft_terms_of(
 
 
 cdef inline void soft_logistic(
-    elements[real]* s, bint by_product, vec[real]* x, vec[real]* losses, vec[real]* sigmoids,
+    element_span[real]* s, bint by_product, vec[real]* x, vec[real]* losses, vec[real]* sigmoids,
     element_sum[real]* total
 ) noexcept nogil:
     """One step of logits; x, losses and sigmoids are scratch."""
@@ -75,7 +75,7 @@ cdef inline void soft_logistic(
     for i in range(vectors):
         x[i] = load_first(inputs + i * width, n - i * width, 0)
     for i in range(vectors):
-        losses[i] = exp_of_negative(neg_abs(x[i]))
+        losses[i] = exp_of_negative(minus_size(x[i]))
     if s.grad != NULL or s.hess != NULL:
         for i in range(vectors):
             sigmoids[i] = share_of(losses[i])
@@ -98,7 +98,7 @@ cdef inline void soft_logistic(
 
 
 cdef inline bint soft_binary(
-    elements[real]* s, vec[real]* p, vec[real]* log_p, vec[real]* log_1mp, element_sum[real]* total
+    element_span[real]* s, vec[real]* p, vec[real]* log_p, vec[real]* log_1mp, element_sum[real]* total
 ) noexcept nogil:
     """One step of probabilities; returns whether some of them are unusual."""
     cdef probability_range[real] seen
