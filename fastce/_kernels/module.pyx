@@ -15,7 +15,8 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from .elementwise.block cimport all_elements
-from .elementwise.problem cimport Elements, Function, hard_bytes, SIGMOID
+from .elementwise.label_bits cimport hard_bytes
+from .elementwise.problem cimport Elements, Function, SIGMOID
 from .memory.memory cimport F16, F32, F64, in_memory_order, layout, U64
 from .memory.views cimport (
     address, are_apart, can_be_written, lay_out, lies_plainly, one_after_another, Plain, same_shape,

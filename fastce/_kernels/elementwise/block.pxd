@@ -3,7 +3,7 @@
 from libc.string cimport memset
 
 from ..elementwise.items cimport elements_of_block, labels_are_good
-from ..elementwise.problem cimport Elements, RUN, run_bytes
+from ..elementwise.problem cimport CHUNK, chunk_bytes, Elements
 from ..memory.memory cimport BF16, doubles_at, F32, F64, layout, writer
 from ..parallel.cut cimport Cut, cut_rows, elements_per_block
 from ..parallel.run_blocks cimport BlockFunction, run_blocks, Work
@@ -27,9 +27,9 @@ cdef inline Cut cut_items(const Elements* p) noexcept nogil:
 
 
 cdef inline Cut cut_elements(const Elements* p) noexcept nogil:
-    """For checks: blocks of whole runs."""
+    """For checks: blocks of whole chunks."""
     cdef Py_ssize_t elements = p.outer * p.inner * p.summed
-    return cut_rows(elements, (elements_per_block(elements) + RUN - 1) // RUN * RUN)
+    return cut_rows(elements, (elements_per_block(elements) + CHUNK - 1) // CHUNK * CHUNK)
 
 
 cdef inline void compute_block(
@@ -47,7 +47,7 @@ cdef inline void compute_block(
         elements_of_block(call.elements, begin, end, scratch, w, totals, like)
     else:
         p = call.elements[0]
-        weights = <double*> (scratch + run_bytes())
+        weights = <double*> (scratch + chunk_bytes())
         p.sample_weight = weights
         while begin < end:
             doubles_at(call.sample_weight, begin, min(WEIGHTS, end - begin), weights)
@@ -99,5 +99,5 @@ cdef inline int all_elements(
     call.elements, call.sample_weight, call.check_only = p, sample_weight, check_only
     work.problem, work.run = &call, compute_kind(p.kind)
     work.cut = cut_elements(p) if check_only else cut_items(p)
-    work.scratch_bytes = stage_bytes(p.streaming) + run_bytes() + WEIGHTS * <Py_ssize_t> sizeof(double)
+    work.scratch_bytes = stage_bytes(p.streaming) + chunk_bytes() + WEIGHTS * <Py_ssize_t> sizeof(double)
     return run_blocks(&work, num_threads, total)
