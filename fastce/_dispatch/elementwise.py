@@ -33,9 +33,9 @@ STREAMING_BYTES = 1 << 21
 SIGMOID_STREAMING_BYTES = 1 << 23
 
 
-def cross_entropy(*given: Any) -> Any:
+def cross_entropy(given: tuple[Any, ...]) -> Any:
     """Return the loss and what else is asked for; the arguments are those of `Loss`."""
-    done = _kernels.active.binary_losses(*given, threads_for, STREAMING_BYTES)
+    done = _kernels.active.binary_losses(given, threads_for, STREAMING_BYTES)
     return done if type(done) is not int else loss.again(Loss(*given), done)
 
 
@@ -63,7 +63,7 @@ class Loss(NamedTuple):
 
     def run(self, known: int, divisor: float | None = None) -> Any:
         """Return what the kernels return."""
-        return _kernels.active.binary_losses(*self, threads_for, STREAMING_BYTES, known, divisor)
+        return _kernels.active.binary_losses(self, threads_for, STREAMING_BYTES, known, divisor)
 
     def checked(self) -> Loss:
         """Return the arguments in the form that kernels read, or raise what is wrong with that."""

@@ -31,9 +31,9 @@ SOFTMAX, LOG_SOFTMAX, LOGSUMEXP = 1, 2, 3
 STREAMING_BYTES = 1 << 23
 
 
-def cross_entropy(*given: Any) -> Any:
+def cross_entropy(given: tuple[Any, ...]) -> Any:
     """Return the loss and what else is asked for; the arguments are those of `Loss`."""
-    done = _kernels.active.softmax_cross_entropy(*given, threads_for, STREAMING_BYTES)
+    done = _kernels.active.softmax_cross_entropy(given, threads_for, STREAMING_BYTES)
     return done if type(done) is not int else loss.again(Loss(*given), done)
 
 
@@ -60,9 +60,8 @@ class Loss(NamedTuple):
 
     def run(self, known: int, divisor: float | None = None) -> Any:
         """Return what the kernels return."""
-        return _kernels.active.softmax_cross_entropy(
-            *self, threads_for, STREAMING_BYTES, known, divisor
-        )
+        run = _kernels.active.softmax_cross_entropy
+        return run(self, threads_for, STREAMING_BYTES, known, divisor)
 
     def checked(self) -> Loss:
         """Return the arguments in the form that kernels read, or raise what is wrong with that."""

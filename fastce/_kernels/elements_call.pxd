@@ -127,10 +127,10 @@ cdef inline object compute_elements(
         c.p.grad = c.out.data
         c.p.streaming = c.x.size * c.x.itemsize > streaming_bytes and c.out.data != c.x.data
     if c.wants_hess:
-        hess = new_like(grad)
+        hess = new_like(&c.out, grad)
         c.p.hess = address_of(hess)
     if c.how.reduction == NONE:
-        losses = new_losses(c.shape, c.axes, &c.x)
+        losses = new_losses(c.shape, c.axes, &c.x, inputs)
         c.p.losses = address_of(losses)
     if c.x.size:
         all_elements(&c.p, &c.weights.spread if c.weights.given else NULL, False, c.threads, &total)

@@ -1,5 +1,6 @@
 """Arrays that the functions have in common: logits, weights, factors of classes, outputs."""
 
+from libc.stdint cimport uint64_t
 from libc.stdlib cimport malloc
 
 from .memory.memory cimport doubles_at, F16, F32, F64, in_memory_order, layout, weights_at
@@ -7,8 +8,12 @@ from .memory.views cimport (
     broadcast, is_output, lay_out, MOST_AXES, View, view_of, view_of_number, Walk, walk_of,
 )
 from .arguments cimport read_axis
+from .parallel.openmp cimport give_back, plain_arithmetic
 from .parallel.run_blocks cimport weigh_all
-from .softmax.problem cimport add_exactly, Tally
+from .softmax.problem cimport add_exactly, empty_tally, Tally
+
+cdef enum:
+    FEW = 64  # weights
 
 
 cdef struct Rows:
@@ -60,6 +65,22 @@ cdef inline bint read_weights(object value, const Py_ssize_t* shape, Py_ssize_t 
     return broadcast(&w.view, shape, ndim, &w.spread)
 
 
+cdef inline void add_few(const layout* a, Tally* total) noexcept:
+    """What a few weights add up to: a team of threads costs more than that."""
+    cdef double[FEW] weights
+    cdef Py_ssize_t i
+    cdef uint64_t caller = plain_arithmetic()
+    total[0] = empty_tally()
+    if not weights_at(a, 0, a.size):
+        total.bad_row = 0
+    doubles_at(a, 0, a.size, weights)
+    for i in range(a.size):
+        add_exactly(&total.weight, &total.weight_lost, weights[i])
+        total.nonzero += weights[i] != 0
+    total.weight += total.weight_lost
+    give_back(caller)
+
+
 cdef inline bint add_weights(Weights* w, Py_ssize_t items, bint add_up, int threads) except -1:
     """Whether all weights are finite and not negative; their sum over the items, if asked for."""
     cdef layout all_of_it, once
@@ -69,8 +90,13 @@ cdef inline bint add_weights(Weights* w, Py_ssize_t items, bint add_up, int thre
     if not w.given:
         return True
     lay_out(&w.view, &all_of_it)
+    if w.view.size <= FEW and not add_up:
+        return weights_at(&all_of_it, 0, w.view.size)
     once = in_memory_order(all_of_it)
-    weigh_all(&once, add_up, threads, &total)
+    if once.size <= FEW:
+        add_few(&once, &total)
+    else:
+        weigh_all(&once, add_up, threads, &total)
     times = items // max(once.size, 1)  # what was broadcast is read once
     w.total, w.nonzero = total.weight * times if times else 0, total.nonzero * times
     return total.bad_row < 0

@@ -45,6 +45,9 @@ cdef extern from *:
     """
     const char* const kCompiler
 
+cdef enum:
+    SPARE = 16  # kernels read whole vectors of factors
+
 set_numpy(numpy)
 
 isa = __name__.rpartition(".")[2]
@@ -75,14 +78,14 @@ def compiler():
     return kCompiler.decode()
 
 
-def softmax_cross_entropy(
-    logits, labels, class_weight, sample_weight, label_smoothing, z_loss, ignore_index, axis, reduction,
-    normalizer, return_grad, grad_out, return_hess, num_threads,
-    threads_for, Py_ssize_t streaming_bytes, int known=0, divisor=None,
-):
+def softmax_cross_entropy(given, threads_for, Py_ssize_t streaming_bytes, int known=0, divisor=None):
     """The softmax losses of all rows and what else is asked for, or why not."""
     cdef SoftmaxCall c
     cdef double smoothing
+    (
+        logits, labels, class_weight, sample_weight, label_smoothing, z_loss, ignore_index, axis, reduction,
+        normalizer, return_grad, grad_out, return_hess, num_threads,
+    ) = given
     memset(&c.p, 0, sizeof(Problem))
     c.known = known
     if not (
@@ -117,14 +120,15 @@ def softmax_cross_entropy(
         free(c.by_class.memory)
 
 
-def binary_losses(
-    int function, inputs, labels, pos_weight, sample_weight, label_smoothing, eps, axis, reduction,
-    normalizer, return_grad, grad_out, return_hess, num_threads,
-    threads_for, Py_ssize_t streaming_bytes, int known=0, divisor=None,
-):
+def binary_losses(given, threads_for, Py_ssize_t streaming_bytes, int known=0, divisor=None):
     """Sigmoid cross-entropy (0) or binary cross-entropy (1) and what else is asked for, or why not."""
     cdef ElementsCall c
     cdef double smoothing
+    cdef int function
+    (
+        function, inputs, labels, pos_weight, sample_weight, label_smoothing, eps, axis, reduction,
+        normalizer, return_grad, grad_out, return_hess, num_threads,
+    ) = given
     memset(&c.p, 0, sizeof(Elements))
     c.known, c.p.function = known, <Function> function
     if not (
@@ -141,7 +145,7 @@ def binary_losses(
     c.ratio.memory = NULL
     try:
         if c.ratio.given:
-            if not take_factors(&c.ratio, RUN):
+            if not take_factors(&c.ratio, min(RUN, c.x.size + SPARE)):
                 return REFUSED
             c.p.pos_weight, c.p.period = c.ratio.data, max(c.ratio.view.size, 1)
         if not add_weights(&c.weights, c.sums.items, True, c.threads):
@@ -175,9 +179,9 @@ def activation(
         return SCATTERED
     if out is None:
         if output == LOGSUMEXP:
-            out = new_losses(r.shape, like.ndim, &r.x)
+            out = new_losses(r.shape, like.ndim, &r.x, logits)
         else:
-            out = new_like(logits)
+            out = new_like(&r.x, logits)
         view_of(out, &o)
     memset(&p, 0, sizeof(p))
     place_rows(&r, &p)

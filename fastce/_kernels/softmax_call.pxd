@@ -1,19 +1,21 @@
 """A call of the softmax losses: what it was given, and how it is carried out."""
 
-from libc.stdint cimport INT64_MAX
+from libc.stdint cimport INT64_MAX, uint64_t
 
 from .arguments cimport (
     EXTREME, gradient_divisor, is_extreme, CHECKED, needs_sums, NONE, Reducing, REFUSED, result_of, SCALED,
     SCATTERED, Sums, SUMS_ONLY,
 )
 from .inputs cimport Factors, read_output, Rows, Weights
-from .memory.memory cimport F64, in_memory_order, layout, U64
+from .memory.memory cimport F64, find_integers, in_memory_order, layout, U64
 from .memory.views cimport (
     address_of, are_apart, lay_out, new_like, new_losses, same_shape, same_strides, View, view_of, Walk, walk_like,
     without_axis,
 )
+from .parallel.openmp cimport give_back, plain_arithmetic
 from .parallel.run_blocks cimport count_all, softmax_rows, weigh_all
-from .softmax.problem cimport empty_tally, Problem, Tally
+from .softmax.rows cimport all_classes
+from .softmax.problem cimport BATCH, Batch, count_rows, empty_batch, empty_tally, Problem, Tally
 
 
 cdef struct SoftmaxCall:
@@ -108,11 +110,34 @@ cdef inline void take_sums(const Tally* total, Sums* sums) noexcept:
     sums.loss, sums.weight, sums.valid, sums.nonzero = total.loss, total.weight, total.valid, total.nonzero
 
 
-cdef inline bint count_rows(SoftmaxCall* c) except -1:
+cdef inline void count_few(const Problem* p, Py_ssize_t rows, Tally* total) noexcept:
+    """What the labels and weights of one batch tell: a team of threads costs more than that."""
+    cdef Batch b
+    cdef bint weighted = p.class_weight != NULL or p.sample_weight != NULL
+    cdef uint64_t caller = plain_arithmetic()
+    total[0] = empty_tally()
+    if not weighted and all_classes(
+        find_integers(p.labels, 0, rows, b.label), rows, p.classes, p.ignore_index
+    ):
+        total.valid = rows
+    else:
+        empty_batch(&b)
+        b.first, b.rows = 0, rows
+        count_rows(p, &b, total)
+        total.weight += total.weight_lost
+    if not weighted:
+        total.weight, total.nonzero = total.valid, total.valid
+    give_back(caller)
+
+
+cdef inline bint count_labels(SoftmaxCall* c) except -1:
     """What labels and weights alone tell: whether all labels are accepted, and the sums but for the loss."""
     cdef layout all_of_it, once
     cdef Tally total
-    if c.p.targets == NULL:
+    if c.p.targets == NULL and c.rows.count <= BATCH:
+        count_few(&c.p, c.rows.count, &total)
+        take_sums(&total, &c.sums)
+    elif c.p.targets == NULL:
         count_all(&c.p, c.threads, &total)
         take_sums(&total, &c.sums)
     else:
@@ -141,7 +166,7 @@ cdef inline object compute_softmax(
     if grad_out is not None and not scattered:
         scattered = not place_gradient(&c.out, &c.rows, streaming_bytes, &c.p)
     if c.known & SUMS_ONLY or grad_out is not None or writes and needs_sums(&c.how) or scattered:
-        if not count_rows(c):
+        if not count_labels(c):
             return REFUSED
         if c.known & SUMS_ONLY:
             return c.sums.weight, c.sums.valid, c.sums.nonzero
@@ -152,16 +177,16 @@ cdef inline object compute_softmax(
     c.p.divisor = gradient_divisor(&c.how, &c.sums) if writes else 1
     grad, losses, hess = grad_out, None, None
     if writes and grad is None:
-        grad = new_like(logits)
+        grad = new_like(&c.rows.x, logits)
         view_of(grad, &c.out)
         if not place_gradient(&c.out, &c.rows, streaming_bytes, &c.p):
             return SCATTERED
     if c.wants_hess:
-        hess = new_like(grad)
+        hess = new_like(&c.out, grad)
         if not place_hessian(hess, c):
             return SCATTERED
     if c.how.reduction == NONE:
-        losses = new_losses(c.rows.shape, c.rows.x.ndim - 1, &c.rows.x)
+        losses = new_losses(c.rows.shape, c.rows.x.ndim - 1, &c.rows.x, logits)
         c.p.losses = address_of(losses)
     if c.rows.x.size:
         softmax_rows(&c.p, c.rows.x.kind, c.threads, &total)

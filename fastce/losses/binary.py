@@ -151,10 +151,10 @@ def sigmoid_cross_entropy(
     >>> fastce.sigmoid_cross_entropy(logits, labels, axis=-1, reduction="none").round(4)
     array([0.8201, 0.3618])
     """
-    return elementwise.cross_entropy(
+    return elementwise.cross_entropy((
         elementwise.LOGISTIC, logits, labels, pos_weight, sample_weight, label_smoothing, 0.0, axis,
         reduction, normalizer, return_grad, grad_out, return_hess, num_threads,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 @overload
@@ -268,7 +268,7 @@ def binary_cross_entropy(
     >>> round(fastce.binary_cross_entropy([0.9, 0.2], [1, 0]), 6)
     0.164252
     """
-    return elementwise.cross_entropy(
+    return elementwise.cross_entropy((
         elementwise.BINARY, probs, labels, None, sample_weight, 0.0, eps, axis,
         reduction, normalizer, return_grad, grad_out, False, num_threads,
-    )  # fmt: skip
+    ))  # fmt: skip

@@ -174,7 +174,7 @@ def softmax_cross_entropy(
     array([[-0.1705,  0.1212,  0.0493],
            [ 0.0556, -0.0893,  0.0337]])
     """
-    return softmax.cross_entropy(
+    return softmax.cross_entropy((
         logits, labels, class_weight, sample_weight, label_smoothing, z_loss, ignore_index, axis,
         reduction, normalizer, return_grad, grad_out, return_hess, num_threads,
-    )  # fmt: skip
+    ))  # fmt: skip

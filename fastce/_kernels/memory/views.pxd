@@ -6,6 +6,7 @@ Nothing here says what is wrong with an array: a function returns False, and Pyt
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDES, PyBuffer_Release
 from cpython.exc cimport PyErr_Clear
 from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
 from libc.stdint cimport uintptr_t
 from libc.string cimport memcmp
 
@@ -15,10 +16,13 @@ from ..memory.memory cimport (
 
 cdef extern from *:
     """
-    static PyObject *numpy_module, *array_type;  // the module sets them when it is imported
+    static PyObject *numpy_module, *array_type, *uint16_type;  // the module sets them when it is imported
+    static PyObject* bfloat16_type;  // once an array has had it
     """
     PyObject* numpy_module
     PyObject* array_type
+    PyObject* uint16_type
+    PyObject* bfloat16_type
     int PY_BIG_ENDIAN
     int get_buffer "PyObject_GetBuffer"(object, Py_buffer*, int) noexcept  # its result tells, no exception
 
@@ -48,8 +52,10 @@ cdef struct Walk:
 
 cdef inline void set_numpy(object numpy):
     """Before anything else: where arrays come from."""
-    global numpy_module, array_type
-    numpy_module, array_type = <PyObject*> numpy, <PyObject*> numpy.ndarray
+    global numpy_module, array_type, uint16_type
+    uint16 = numpy.dtype("u2")
+    numpy_module, array_type, uint16_type = <PyObject*> numpy, <PyObject*> numpy.ndarray, <PyObject*> uint16
+    Py_INCREF(uint16)
 
 
 # What an array is -----------------------------------------------------------------------------------
@@ -95,10 +101,14 @@ cdef inline void read_axes(const Py_buffer* b, View* v) noexcept:
 
 cdef inline bint view_bits(object array, View* v) except -1:
     """The same of bfloat16, which buffers do not have: of its bits."""
+    global bfloat16_type
     dtype = array.dtype
-    if dtype.itemsize != 2 or dtype.type.__name__ != "bfloat16" or not dtype.isnative:
+    if bfloat16_type == NULL and dtype.type.__name__ == "bfloat16" and dtype.itemsize == 2 and dtype.isnative:
+        Py_INCREF(dtype)
+        bfloat16_type = <PyObject*> dtype
+    if bfloat16_type == NULL or dtype is not <object> bfloat16_type:
         return False
-    view_of(array.view("u2"), v)
+    view_of(array.view(<object> uint16_type), v)
     v.kind = BF16
     return True
 
@@ -112,6 +122,8 @@ cdef inline bint view_of(object array, View* v) except -1:
     cdef bint known
     if type(array) is not <object> array_type:
         return False
+    if bfloat16_type != NULL and array.dtype is <object> bfloat16_type:
+        return view_bits(array, v)
     if get_buffer(array, &b, PyBUF_STRIDES | PyBUF_FORMAT) < 0:
         PyErr_Clear()
         return view_bits(array, v)
@@ -308,15 +320,20 @@ cdef inline object new_array(const Py_ssize_t* shape, Py_ssize_t ndim, object dt
     cdef Py_ssize_t i
     if ndim == 1:
         return (<object> numpy_module).empty(shape[0], dtype)
+    if ndim == 2:
+        return (<object> numpy_module).empty((shape[0], shape[1]), dtype)
     return (<object> numpy_module).empty(tuple([shape[i] for i in range(ndim)]), dtype)
 
 
-cdef inline object new_losses(const Py_ssize_t* shape, Py_ssize_t ndim, const View* x):
+cdef inline object new_losses(const Py_ssize_t* shape, Py_ssize_t ndim, const View* x, object array):
     """Of the type of the logits, single precision for half."""
-    return new_array(shape, ndim, "f8" if x.kind == F64 else "f4")
+    return new_array(shape, ndim, array.dtype if x.itemsize > 2 else (<object> numpy_module).float32)
 
 
-cdef inline object new_like(object array):
+cdef inline object new_like(const View* x, object array):
+    """Of the shape and type of an array, its axes in the same order."""
+    if x.contiguous:
+        return new_array(x.shape, x.ndim, array.dtype)
     return (<object> numpy_module).empty_like(array)
 
 
