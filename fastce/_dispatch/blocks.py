@@ -60,7 +60,9 @@ def blocks_of(shape: tuple[int, ...], longest: int) -> Iterator[Block]:
     first = 0
     for index in row_blocks(tuple(rows), min(width, longest)):
         spans = (
-            len(range(*k.indices(n))) for k, n in zip(index, rows, strict=False) if isinstance(k, slice)
+            len(range(*k.indices(n)))
+            for k, n in zip(index, rows, strict=False)
+            if isinstance(k, slice)
         )
         count = math.prod(spans) * math.prod(rows[len(index) :])
         for begin in range(0, width, longest):

@@ -1,4 +1,4 @@
-"""Losses of independent binary problems, and the sigmoid: what their kernels are given, in blocks or not."""
+"""Losses of independent binary problems, and the sigmoid: what their kernels are given."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The one way of every loss: a compiled call, and what it takes where that returns no result.
 
-Python converts arguments, says what is wrong with them, scales weights, and copies blocks; the kernels
-do everything else.
+Python converts arguments, says what is wrong with them, scales weights and copies blocks; the
+kernels do everything else.
 """
 
 from __future__ import annotations

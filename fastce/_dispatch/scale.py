@@ -1,7 +1,7 @@
 """Weights whose sum, or the inverse of it, float64 does not have: the same mean by other weights.
 
-Weights are divided by powers of two, which takes no digit from them, and what the mean divides by is
-divided by the same.
+Weights are divided by powers of two, which takes no digit from them, and what the mean divides by
+is divided by the same.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CHECKED, SUMS_ONLY = 1, 4  # arguments.pxd
 
 
 def exponent_of(weights: Array, total: float, count: int) -> int:
-    """Return e for which 2**e is about the mean weight, by its sum, or the largest if that is no number.
+    """Return e for which 2**e is about the mean weight, or the largest where the sum tells nothing.
 
     Divided by 2**e no weight overflows.
     """

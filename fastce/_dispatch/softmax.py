@@ -1,4 +1,4 @@
-"""The softmax losses and activations: what their kernels are given, and how it is cut into blocks."""
+"""The softmax losses and activations: what their kernels are given."""
 
 from __future__ import annotations
 

@@ -123,11 +123,11 @@ cdef inline object compute_elements(
     if writes:
         if grad is None:
             grad = new_array(c.x.shape, c.x.ndim, inputs.dtype)
-            view_of(grad, &c.out)
+            c.out.data = address_of(grad)
         c.p.grad = c.out.data
         c.p.streaming = c.x.size * c.x.itemsize > streaming_bytes and c.out.data != c.x.data
     if c.wants_hess:
-        hess = new_like(&c.out, grad)
+        hess = new_like(&c.x, grad)
         c.p.hess = address_of(hess)
     if c.how.reduction == NONE:
         losses = new_losses(c.shape, c.axes, &c.x, inputs)

@@ -26,13 +26,16 @@ from .elementwise.items cimport Count
 from .elementwise.problem cimport Elements, Function, RUN, SIGMOID
 from .inputs cimport add_weights, read_output, read_rows, read_weights, Rows, take_factors, view_rows
 from .memory.memory cimport copy_bytes, F16, F64, sweep_bytes
-from .memory.views cimport are_apart, new_array, new_like, new_losses, set_numpy, View, view_of
+from .memory.views cimport (
+    address_of, are_apart, new_array, new_like, new_losses, set_numpy, View, view_of,
+)
 from .parallel.openmp cimport end_threads, kOpenMP, most_threads
 from .parallel.run_blocks cimport all_elements, softmax_rows
 from .simd.simd cimport vec
 from .softmax.problem cimport LOGSUMEXP, Output, Problem, Tally
 from .softmax_call cimport (
-    compute_softmax, place_gradient, place_rows, read_class_weight, read_grad_out, read_labels, SoftmaxCall,
+    compute_softmax, place_gradient, place_new_gradient, place_rows, read_class_weight, read_grad_out,
+    read_labels, SoftmaxCall,
 )
 
 cdef extern from *:
@@ -177,15 +180,17 @@ def activation(
     cdef int threads = read_threads(num_threads, r.x.size, threads_for)
     if not r.can_walk:
         return SCATTERED
+    memset(&p, 0, sizeof(p))
+    place_rows(&r, &p)
     if out is None:
         if output == LOGSUMEXP:
             out = new_losses(r.shape, like.ndim, &r.x, logits)
+            p.losses = address_of(out)
         else:
             out = new_like(&r.x, logits)
-        view_of(out, &o)
-    memset(&p, 0, sizeof(p))
-    place_rows(&r, &p)
-    if output == LOGSUMEXP:
+            if not place_new_gradient(out, &r, streaming_bytes, &p):
+                return SCATTERED
+    elif output == LOGSUMEXP:
         if not o.contiguous:
             return SCATTERED
         p.losses = o.data
@@ -211,8 +216,8 @@ def sigmoid(logits, out, num_threads, threads_for, Py_ssize_t streaming_bytes, i
         return SCATTERED
     if out is None:
         out = new_array(x.shape, x.ndim, logits.dtype)
-        view_of(out, &o)
-    if not o.contiguous:
+        o.data = address_of(out)
+    elif not o.contiguous:
         return SCATTERED
     memset(&p, 0, sizeof(p))
     p.function, p.kind, p.x, p.grad = SIGMOID, x.kind, x.data, o.data

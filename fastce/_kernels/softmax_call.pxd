@@ -9,7 +9,7 @@ from .arguments cimport (
 from .inputs cimport Factors, read_output, Rows, Weights
 from .memory.memory cimport F64, find_integers, in_memory_order, layout, U64
 from .memory.views cimport (
-    address_of, are_apart, lay_out, new_like, new_losses, same_shape, same_strides, View, view_of, Walk, walk_like,
+    address_of, are_apart, lay_out, new_like, new_losses, same_shape, View, view_of, Walk, walk_like,
     without_axis,
 )
 from .parallel.openmp cimport give_back, plain_arithmetic
@@ -89,12 +89,29 @@ cdef inline bint place_gradient(
     return True
 
 
+cdef inline bint place_new_gradient(
+    object grad, const Rows* r, Py_ssize_t streaming_bytes, Problem* p
+) except -1:
+    cdef View v
+    if not r.x.contiguous:
+        view_of(grad, &v)
+        return place_gradient(&v, r, streaming_bytes, p)
+    p.grad = address_of(grad)
+    p.grad_outer_stride, p.grad_class_stride = p.outer_stride, p.class_stride
+    p.streaming = r.x.size * r.x.itemsize > streaming_bytes
+    return True
+
+
 cdef inline bint place_hessian(object hess, SoftmaxCall* c) except -1:
     """An output like the gradient; whether it lies like that."""
     cdef View v
+    cdef Walk w
     view_of(hess, &v)
     c.p.hess = v.data
-    return same_strides(&v, &c.out)
+    return walk_like(&v, c.rows.axis, &c.rows.walk, &w) and (
+        w.outer_stride == c.p.grad_outer_stride * v.itemsize
+        and w.class_stride == c.p.grad_class_stride * v.itemsize
+    )
 
 
 cdef inline bint place_targets(SoftmaxCall* c) noexcept:
@@ -178,11 +195,10 @@ cdef inline object compute_softmax(
     grad, losses, hess = grad_out, None, None
     if writes and grad is None:
         grad = new_like(&c.rows.x, logits)
-        view_of(grad, &c.out)
-        if not place_gradient(&c.out, &c.rows, streaming_bytes, &c.p):
+        if not place_new_gradient(grad, &c.rows, streaming_bytes, &c.p):
             return SCATTERED
     if c.wants_hess:
-        hess = new_like(&c.out, grad)
+        hess = new_like(&c.rows.x, grad)
         if not place_hessian(hess, c):
             return SCATTERED
     if c.how.reduction == NONE:

@@ -98,9 +98,7 @@ def as_threads(value: object) -> int | None:
 def as_reduction(value: object) -> str:
     """Return the name of a reduction."""
     if not isinstance(value, str) or value not in REDUCTIONS:
-        raise ValueError(
-            f"reduction is {value!r}, accepted are {', '.join(map(repr, REDUCTIONS))}"
-        )
+        raise ValueError(f"reduction is {value!r}, accepted are {', '.join(map(repr, REDUCTIONS))}")
     return str(value)
 
 

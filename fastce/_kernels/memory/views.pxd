@@ -3,7 +3,7 @@
 Nothing here says what is wrong with an array: a function returns False, and Python finds out.
 """
 
-from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDES, PyBuffer_Release
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_Clear
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
@@ -16,12 +16,11 @@ from ..memory.memory cimport (
 
 cdef extern from *:
     """
-    static PyObject *numpy_module, *array_type, *uint16_type;  // the module sets them when it is imported
+    static PyObject *numpy_module, *array_type;  // the module sets them when it is imported
     static PyObject* bfloat16_type;  // once an array has had it
     """
     PyObject* numpy_module
     PyObject* array_type
-    PyObject* uint16_type
     PyObject* bfloat16_type
     int PY_BIG_ENDIAN
     int get_buffer "PyObject_GetBuffer"(object, Py_buffer*, int) noexcept  # its result tells, no exception
@@ -52,10 +51,8 @@ cdef struct Walk:
 
 cdef inline void set_numpy(object numpy):
     """Before anything else: where arrays come from."""
-    global numpy_module, array_type, uint16_type
-    uint16 = numpy.dtype("u2")
-    numpy_module, array_type, uint16_type = <PyObject*> numpy, <PyObject*> numpy.ndarray, <PyObject*> uint16
-    Py_INCREF(uint16)
+    global numpy_module, array_type
+    numpy_module, array_type = <PyObject*> numpy, <PyObject*> numpy.ndarray
 
 
 # What an array is -----------------------------------------------------------------------------------
@@ -72,21 +69,22 @@ cdef inline int kind_of(char letter, Py_ssize_t itemsize) noexcept:
     return U8 if letter == b"?" else -1
 
 
-cdef inline bint read_format(const char* format, View* v) noexcept:
+cdef inline bint read_format(const char* format, Py_ssize_t itemsize, View* v) noexcept:
     """Takes the type and the byte order from a buffer's format."""
     cdef char order = format[0]
     v.swapped = False
     if order == b"@" or order == b"=" or order == b"^" or order == b"<" or order == b">":
         v.swapped = order == b"<" if PY_BIG_ENDIAN else order == b">"
         format += 1
-    v.kind = kind_of(format[0], v.itemsize)
+    v.kind = kind_of(format[0], itemsize)
     v.boolean = format[0] == b"?"
     return v.kind >= 0 and format[1] == 0
 
 
-cdef inline void read_axes(const Py_buffer* b, View* v) noexcept:
-    """Takes shape and strides from a buffer."""
+cdef inline void read_buffer(const Py_buffer* b, View* v) noexcept:
+    """Takes all but the type from a buffer."""
     cdef Py_ssize_t places = <Py_ssize_t> <uintptr_t> b.buf, step = b.itemsize, i
+    v.data, v.itemsize, v.ndim, v.readonly = <char*> b.buf, b.itemsize, b.ndim, b.readonly
     v.size, v.contiguous = 1, True
     for i in range(b.ndim - 1, -1, -1):
         v.shape[i], v.strides[i] = b.shape[i], b.strides[i]
@@ -95,12 +93,13 @@ cdef inline void read_axes(const Py_buffer* b, View* v) noexcept:
             v.contiguous = v.contiguous and v.strides[i] == step
             places |= v.strides[i]
             step *= v.shape[i]
-    v.native = v.size == 0 or not v.swapped and places & (v.itemsize - 1) == 0
+    v.native = not v.swapped and (v.size == 0 or places & (v.itemsize - 1) == 0)
     v.contiguous = v.native and (v.contiguous or v.size == 0)
 
 
 cdef inline bint view_bits(object array, View* v) except -1:
-    """The same of bfloat16, which buffers do not have: of its bits."""
+    """The same of bfloat16, whose buffers have no format."""
+    cdef Py_buffer b
     global bfloat16_type
     dtype = array.dtype
     if bfloat16_type == NULL and dtype.type.__name__ == "bfloat16" and dtype.itemsize == 2 and dtype.isnative:
@@ -108,8 +107,10 @@ cdef inline bint view_bits(object array, View* v) except -1:
         bfloat16_type = <PyObject*> dtype
     if bfloat16_type == NULL or dtype is not <object> bfloat16_type:
         return False
-    view_of(array.view(<object> uint16_type), v)
-    v.kind = BF16
+    PyObject_GetBuffer(array, &b, PyBUF_STRIDES)
+    v.kind, v.boolean, v.swapped = BF16, False, False
+    read_buffer(&b, v)
+    PyBuffer_Release(&b)
     return True
 
 
@@ -127,10 +128,9 @@ cdef inline bint view_of(object array, View* v) except -1:
     if get_buffer(array, &b, PyBUF_STRIDES | PyBUF_FORMAT) < 0:
         PyErr_Clear()
         return view_bits(array, v)
-    v.data, v.itemsize, v.ndim, v.readonly = <char*> b.buf, b.itemsize, b.ndim, b.readonly
-    known = b.ndim <= MOST_AXES and read_format(b.format, v)
+    known = b.ndim <= MOST_AXES and read_format(b.format, b.itemsize, v)
     if known:
-        read_axes(&b, v)
+        read_buffer(&b, v)
     PyBuffer_Release(&b)
     return known
 
@@ -343,6 +343,7 @@ cdef inline object new_bytes(Py_ssize_t n):
 
 cdef inline char* address_of(object array) except? NULL:
     """Where a new array lies."""
-    cdef View v
-    view_of(array, &v)
-    return v.data
+    cdef Py_buffer b
+    PyObject_GetBuffer(array, &b, PyBUF_STRIDES)
+    PyBuffer_Release(&b)
+    return <char*> b.buf
