@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -57,9 +57,19 @@ class Loss(NamedTuple):
     return_hess: Any
     num_threads: Any
 
-    class_weight = None
-    sums_check_labels = False
-    longest = BLOCK_ELEMENTS
+    @property
+    def class_weight(self) -> None:
+        """Weights of classes, which these losses do not have."""
+
+    @property
+    def sums_check_labels(self) -> bool:
+        """Whether labels are known to be good where their sums are known."""
+        return False
+
+    @property
+    def longest(self) -> int:
+        """How many elements of an item are computed at a time."""
+        return BLOCK_ELEMENTS
 
     def run(self, known: int, divisor: float | None = None) -> Any:
         """Return what the kernels return."""
@@ -119,9 +129,9 @@ class Loss(NamedTuple):
 def sigmoid(logits: Any, out: Any, num_threads: Any) -> Array:
     """Return the sigmoid of all elements."""
     run = _kernels.active.sigmoid
-    done = run(logits, out, num_threads, threads_for, SIGMOID_STREAMING_BYTES)
+    done: Any = run(logits, out, num_threads, threads_for, SIGMOID_STREAMING_BYTES)
     if type(done) is not int:
-        return done
+        return cast("Array", done)
     x = as_floats(logits, "logits")
     target = None if out is None else as_out(out, "out", x, {})
     threads = as_threads(num_threads)
@@ -131,4 +141,4 @@ def sigmoid(logits: Any, out: Any, num_threads: Any) -> Array:
         for block in blocks_of(last(x, None).shape, 1):
             part = block.of(last(x, None))
             block.put(last(done, None), run(part, part, threads, threads_for, 1 << 62))
-    return done if out is None else out
+    return cast("Array", done if out is None else out)

@@ -23,25 +23,22 @@ CHECKED, SCALED, SUMS_ONLY = 1, 2, 4
 
 
 class Call(Protocol):
-    """The arguments of a loss; those that are told here all losses have."""
+    """The arguments of a loss, a named tuple: beside what is told here, those of all losses."""
 
-    inputs: Any
-    labels: Any
-    class_weight: Any
-    sample_weight: Any
-    axis: Any
-    reduction: Any
-    normalizer: Any
-    return_grad: Any
-    grad_out: Any
-    return_hess: Any
-    sums_check_labels: bool  # whether labels are known to be good where the sums are known
-    longest: int  # elements of a row that are computed at a time
+    @property
+    def sums_check_labels(self) -> bool:
+        """Whether labels are known to be good where their sums are known."""
+
+    @property
+    def longest(self) -> int:
+        """How many elements of a row are computed at a time."""
+
+    def __getattr__(self, name: str) -> Any: ...
 
     def run(self, known: int, divisor: float | None = None) -> Any:
         """Return what the kernels return."""
 
-    def checked(self) -> Call:
+    def checked(self) -> Any:
         """Return the arguments in the form that kernels read, or raise what is wrong with that."""
 
     def refuse(self) -> None:
@@ -50,14 +47,12 @@ class Call(Protocol):
     def block(self, block: Block) -> Any:
         """Return the call for a block of rows, or of items and some of their elements."""
 
-    def _replace(self, **changed: Any) -> Any: ...
 
-
-def again(given: Call, why: int) -> Any:
+def again(given: Any, why: int) -> Any:
     """Return the result of a call that the kernels did not take as it was given."""
-    call = given.checked()
+    call: Call = given.checked()
     known = CHECKED
-    done = call.run(known) if why == UNREADABLE else why
+    done: Any = call.run(known) if why == UNREADABLE else why
     if type(done) is int and done == EXTREME:
         call, known = scaled(call), CHECKED | SCALED
         done = call.run(known)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -55,8 +55,15 @@ class Loss(NamedTuple):
     return_hess: Any
     num_threads: Any
 
-    sums_check_labels = True
-    longest = 1 << 62  # a row is a block
+    @property
+    def sums_check_labels(self) -> bool:
+        """Whether labels are known to be good where their sums are known."""
+        return True
+
+    @property
+    def longest(self) -> int:
+        """How many elements of a row are computed at a time: all of them."""
+        return int(self.inputs.shape[self.axis])
 
     def run(self, known: int, divisor: float | None = None) -> Any:
         """Return what the kernels return."""
@@ -116,8 +123,7 @@ class Loss(NamedTuple):
 def activation(output: int, logits: Any, axis: Any, out: Any, num_threads: Any) -> Array:
     """Return softmax, log_softmax or logsumexp of all rows."""
     given = output, logits, axis, out, num_threads
-    run = _kernels.active.activation
-    done = run(*given, threads_for, STREAMING_BYTES)
+    done: Any = _kernels.active.activation(*given, threads_for, STREAMING_BYTES)
     return done if type(done) is not int else _again(*given)
 
 
@@ -126,20 +132,24 @@ def _again(output: int, logits: Any, axis: Any, out: Any, num_threads: Any) -> A
     x = as_floats(logits, "logits")
     k = class_axis(x, axis)
     threads = as_threads(num_threads)
-    like, inputs = x, {}
+    like = x
+    inputs: dict[str, object] = {}
     if output == LOGSUMEXP:
         like = np.broadcast_to(np.zeros((), losses_dtype(x.dtype)), without(x.shape, k))
         inputs = {"logits": x}
     target = None if out is None else as_out(out, "out", like, inputs)
     run = _kernels.active.activation
-    done = run(output, x, k, target, threads, threads_for, STREAMING_BYTES, loss.CHECKED)
+    done: Any = run(output, x, k, target, threads, threads_for, STREAMING_BYTES, loss.CHECKED)
     if type(done) is int:
         if target is None:
-            order = "C" if output == LOGSUMEXP else "K"
-            target = np.empty_like(like, dtype=native(like.dtype), order=order, subok=False)
+            dtype = native(like.dtype)
+            if output == LOGSUMEXP:
+                target = np.empty(like.shape, dtype)
+            else:
+                target = np.empty_like(like, dtype, subok=False)
         _by_blocks(output, x, k, target, threads)
         done = target
-    return done if out is None else out
+    return cast("Array", done if out is None else out)
 
 
 def _by_blocks(output: int, x: Array, axis: int, out: Array, threads: int | None) -> None:

@@ -51,7 +51,7 @@ def refuse_class_labels(y: Array, classes: int, axis: int, ignore_index: int) ->
         return
 
     def is_bad(part: Array) -> Array:
-        return ((part < 0) | (part >= classes)) & (part != ignore_index)
+        return np.asarray(((part < 0) | (part >= classes)) & (part != ignore_index))
 
     at = first_where(is_bad, y)
     if at is not None:
