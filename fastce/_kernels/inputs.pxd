@@ -10,7 +10,7 @@ from .memory.views cimport (
 from .arguments cimport read_axis
 from .parallel.openmp cimport give_back, plain_arithmetic
 from .parallel.run_blocks cimport weigh_all
-from .softmax.problem cimport add_exactly, empty_tally, Tally
+from .softmax.row_group cimport add_exactly, empty_tally, Tally
 
 cdef enum:
     FEW = 64  # weights
@@ -40,7 +40,7 @@ cdef struct Factors:
     View view
     const double* data
     double* memory  # to be freed
-    double total, largest
+    double largest
 
 
 cdef inline bint read_rows(object logits, object axis, Rows* r) except -1:
@@ -106,8 +106,7 @@ cdef inline bint take_factors(Factors* f, Py_ssize_t repeated) except -1:
     """Whether all are finite and not negative; reads them as double, the first ones again at the end."""
     cdef layout a
     cdef Py_ssize_t n = f.view.size, i
-    cdef double lost = 0
-    f.total, f.largest, f.data = 0, 0, <const double*> f.view.data
+    f.largest, f.data = 0, <const double*> f.view.data
     lay_out(&f.view, &a)
     if not weights_at(&a, 0, n):
         return False
@@ -120,9 +119,7 @@ cdef inline bint take_factors(Factors* f, Py_ssize_t repeated) except -1:
             f.memory[n + i] = f.memory[i]
         f.data = f.memory
     for i in range(n):
-        add_exactly(&f.total, &lost, f.data[i])
         f.largest = max(f.largest, f.data[i])
-    f.total += lost
     return True
 
 

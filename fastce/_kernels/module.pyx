@@ -32,7 +32,8 @@ from .memory.views cimport (
 from .parallel.openmp cimport end_threads, kOpenMP, most_threads
 from .parallel.run_blocks cimport all_elements, softmax_rows
 from .simd.simd cimport vec
-from .softmax.problem cimport LOGSUMEXP, Output, Problem, Tally
+from .softmax.problem cimport LOGSUMEXP, Output, Problem
+from .softmax.row_group cimport Tally
 from .softmax_call cimport (
     compute_softmax, place_gradient, place_new_gradient, place_rows, read_class_weight, read_grad_out,
     read_labels, SoftmaxCall,
@@ -107,14 +108,12 @@ def softmax_cross_entropy(given, threads_for, Py_ssize_t streaming_bytes, int kn
     place_rows(&c.rows, &c.p)
     c.sums.items = c.rows.count
     c.by_class.memory = NULL
-    c.p.keep, c.p.share, c.p.weight_sum = 1 - smoothing, smoothing / c.p.classes, c.p.classes
+    c.p.hard_mass, c.p.uniform_mass = 1 - smoothing, smoothing / c.p.classes
     try:
         if c.by_class.given:
             if not take_factors(&c.by_class, 0):
                 return REFUSED
             c.p.class_weight = c.by_class.data
-            if smoothing != 0:
-                c.p.weight_sum = c.by_class.total
         if not add_weights(&c.weights, c.rows.count, c.p.targets != NULL, c.threads):
             return REFUSED
         c.p.sample_weight = &c.weights.spread if c.weights.given else NULL
@@ -196,7 +195,7 @@ def activation(
         p.losses = o.data
     elif not place_gradient(&o, &r, streaming_bytes, &p):
         return SCATTERED
-    p.output, p.keep, p.divisor = <Output> output, 1, 1
+    p.output, p.hard_mass, p.divisor = <Output> output, 1, 1
     if r.x.size:
         softmax_rows(&p, r.x.kind, threads, &total)
     return out

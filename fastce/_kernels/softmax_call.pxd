@@ -15,7 +15,8 @@ from .memory.views cimport (
 from .parallel.openmp cimport give_back, plain_arithmetic
 from .parallel.run_blocks cimport count_all, softmax_rows, weigh_all
 from .softmax.rows cimport all_classes
-from .softmax.problem cimport BATCH, Batch, count_rows, empty_batch, empty_tally, Problem, Tally
+from .softmax.problem cimport Problem
+from .softmax.row_group cimport clear_group, empty_tally, GROUP, read_rows as read_group, RowGroup, Tally
 
 
 cdef struct SoftmaxCall:
@@ -128,19 +129,19 @@ cdef inline void take_sums(const Tally* total, Sums* sums) noexcept:
 
 
 cdef inline void count_few(const Problem* p, Py_ssize_t rows, Tally* total) noexcept:
-    """What the labels and weights of one batch tell: a team of threads costs more than that."""
-    cdef Batch b
+    """What the labels and weights of one group tell: a team of threads costs more than that."""
+    cdef RowGroup g
     cdef bint weighted = p.class_weight != NULL or p.sample_weight != NULL
     cdef uint64_t caller = plain_arithmetic()
     total[0] = empty_tally()
     if not weighted and all_classes(
-        find_integers(p.labels, 0, rows, b.label), rows, p.classes, p.ignore_index
+        find_integers(p.labels, 0, rows, g.label), rows, p.classes, p.ignore_index
     ):
         total.valid = rows
     else:
-        empty_batch(&b)
-        b.first, b.rows = 0, rows
-        count_rows(p, &b, total)
+        clear_group(&g)
+        g.first, g.rows = 0, rows
+        read_group(p, &g, total)
         total.weight += total.weight_lost
     if not weighted:
         total.weight, total.nonzero = total.valid, total.valid
@@ -151,7 +152,7 @@ cdef inline bint count_labels(SoftmaxCall* c) except -1:
     """What labels and weights alone tell: whether all labels are accepted, and the sums but for the loss."""
     cdef layout all_of_it, once
     cdef Tally total
-    if c.p.targets == NULL and c.rows.count <= BATCH:
+    if c.p.targets == NULL and c.rows.count <= GROUP:
         count_few(&c.p, c.rows.count, &total)
         take_sums(&total, &c.sums)
     elif c.p.targets == NULL:
