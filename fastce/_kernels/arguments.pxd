@@ -8,7 +8,7 @@ from cpython.object cimport PyObject
 from libc.math cimport isfinite, NAN
 from libc.stdint cimport int64_t
 
-cdef extern from "Python.h":
+cdef extern from *:
     bint PyLong_CheckExact(object)
     double as_double "PyLong_AsDouble"(object) noexcept
     long long PyLong_AsLongLongAndOverflow(object, int*) noexcept

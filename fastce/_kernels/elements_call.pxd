@@ -89,19 +89,19 @@ cdef inline bint read_element_output(object out, ElementsCall* c) except -1:
     )
 
 
-cdef inline object check_elements(ElementsCall* c):
+cdef inline object check_elements(ElementsCall* c, object numpy):
     """Whether all labels are accepted; returns memory that keeps those of many elements."""
     cdef Count total
     kept = True
     if c.x.size >= LABELS_KEPT_FROM:
-        kept = new_bytes(hard_bytes(c.x.size))
+        kept = new_bytes(numpy, hard_bytes(c.x.size))
         c.p.hard = <unsigned char*> address_of(kept)
     all_elements(&c.p, NULL, True, c.threads, &total)
     return kept if total.bad < 0 else False
 
 
 cdef inline object compute_elements(
-    ElementsCall* c, object inputs, object grad_out, Py_ssize_t streaming_bytes
+    ElementsCall* c, object numpy, object inputs, object grad_out, Py_ssize_t streaming_bytes
 ):
     """The result, or why there is none; what is written of the caller's is written last."""
     cdef bint writes = c.wants_grad or c.wants_hess or grad_out is not None
@@ -117,20 +117,20 @@ cdef inline object compute_elements(
     c.p.divisor = gradient_divisor(&c.how, &c.sums) if writes else 1
     grad, losses, hess, kept = grad_out, None, None, None
     if c.x.size and grad is not None and not (c.labels.boolean and c.p.function == LOGISTIC):
-        kept = check_elements(c)
+        kept = check_elements(c, numpy)
         if kept is False:
             return REFUSED
     if writes:
         if grad is None:
-            grad = new_array(c.x.shape, c.x.ndim, inputs.dtype)
+            grad = new_array(numpy, c.x.shape, c.x.ndim, inputs.dtype)
             c.out.data = address_of(grad)
         c.p.grad = c.out.data
         c.p.streaming = c.x.size * c.x.itemsize > streaming_bytes and c.out.data != c.x.data
     if c.wants_hess:
-        hess = new_like(&c.x, grad)
+        hess = new_like(numpy, &c.x, grad)
         c.p.hess = address_of(hess)
     if c.how.reduction == NONE:
-        losses = new_losses(c.shape, c.axes, &c.x, inputs)
+        losses = new_losses(numpy, c.shape, c.axes, &c.x, inputs)
         c.p.losses = address_of(losses)
     if c.x.size:
         all_elements(&c.p, &c.weights.spread if c.weights.given else NULL, False, c.threads, &total)

@@ -27,7 +27,7 @@ from .elementwise.problem cimport Elements, Function, RUN, SIGMOID
 from .inputs cimport add_weights, read_output, read_rows, read_weights, Rows, take_factors, view_rows
 from .memory.memory cimport copy_bytes, F16, F64, sweep_bytes
 from .memory.views cimport (
-    address_of, are_apart, new_array, new_like, new_losses, set_numpy, View, view_of,
+    address_of, are_apart, new_array, new_like, new_losses, View, view_of,
 )
 from .parallel.openmp cimport end_threads, kOpenMP, most_threads
 from .parallel.run_blocks cimport all_elements, softmax_rows
@@ -51,8 +51,6 @@ cdef extern from *:
 
 cdef enum:
     SPARE = 16  # kernels read whole vectors of factors
-
-set_numpy(numpy)
 
 isa = __name__.rpartition(".")[2]
 
@@ -117,7 +115,7 @@ def softmax_cross_entropy(given, threads_for, Py_ssize_t streaming_bytes, int kn
         if not add_weights(&c.weights, c.rows.count, c.p.targets != NULL, c.threads):
             return REFUSED
         c.p.sample_weight = &c.weights.spread if c.weights.given else NULL
-        return compute_softmax(&c, logits, grad_out, streaming_bytes)
+        return compute_softmax(&c, numpy, logits, grad_out, streaming_bytes)
     finally:
         free(c.by_class.memory)
 
@@ -152,7 +150,7 @@ def binary_losses(given, threads_for, Py_ssize_t streaming_bytes, int known=0, d
             c.p.pos_weight, c.p.period = c.ratio.data, max(c.ratio.view.size, 1)
         if not add_weights(&c.weights, c.sums.items, True, c.threads):
             return REFUSED
-        return compute_elements(&c, inputs, grad_out, streaming_bytes)
+        return compute_elements(&c, numpy, inputs, grad_out, streaming_bytes)
     finally:
         free(c.ratio.memory)
 
@@ -183,10 +181,10 @@ def activation(
     place_rows(&r, &p)
     if out is None:
         if output == LOGSUMEXP:
-            out = new_losses(r.shape, like.ndim, &r.x, logits)
+            out = new_losses(numpy, r.shape, like.ndim, &r.x, logits)
             p.losses = address_of(out)
         else:
-            out = new_like(&r.x, logits)
+            out = new_like(numpy, &r.x, logits)
             if not place_new_gradient(out, &r, streaming_bytes, &p):
                 return SCATTERED
     elif output == LOGSUMEXP:
@@ -214,7 +212,7 @@ def sigmoid(logits, out, num_threads, threads_for, Py_ssize_t streaming_bytes, i
     if not x.contiguous:
         return SCATTERED
     if out is None:
-        out = new_array(x.shape, x.ndim, logits.dtype)
+        out = new_array(numpy, x.shape, x.ndim, logits.dtype)
         o.data = address_of(out)
     elif not o.contiguous:
         return SCATTERED

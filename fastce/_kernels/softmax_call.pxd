@@ -175,7 +175,7 @@ cdef inline bint needs_scale(const SoftmaxCall* c) noexcept:
 
 
 cdef inline object compute_softmax(
-    SoftmaxCall* c, object logits, object grad_out, Py_ssize_t streaming_bytes
+    SoftmaxCall* c, object numpy, object logits, object grad_out, Py_ssize_t streaming_bytes
 ):
     """The result, or why there is none; what is written of the caller's is written last."""
     cdef bint writes = c.wants_grad or c.wants_hess or grad_out is not None
@@ -195,15 +195,15 @@ cdef inline object compute_softmax(
     c.p.divisor = gradient_divisor(&c.how, &c.sums) if writes else 1
     grad, losses, hess = grad_out, None, None
     if writes and grad is None:
-        grad = new_like(&c.rows.x, logits)
+        grad = new_like(numpy, &c.rows.x, logits)
         if not place_new_gradient(grad, &c.rows, streaming_bytes, &c.p):
             return SCATTERED
     if c.wants_hess:
-        hess = new_like(&c.rows.x, grad)
+        hess = new_like(numpy, &c.rows.x, grad)
         if not place_hessian(hess, c):
             return SCATTERED
     if c.how.reduction == NONE:
-        losses = new_losses(c.rows.shape, c.rows.x.ndim - 1, &c.rows.x, logits)
+        losses = new_losses(numpy, c.rows.shape, c.rows.x.ndim - 1, &c.rows.x, logits)
         c.p.losses = address_of(losses)
     if c.rows.x.size:
         softmax_rows(&c.p, c.rows.x.kind, c.threads, &total)

@@ -5,8 +5,6 @@ Nothing here says what is wrong with an array: a function returns False, and Pyt
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_Clear
-from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF
 from libc.stdint cimport uintptr_t
 from libc.string cimport memcmp
 
@@ -16,12 +14,12 @@ from ..memory.memory cimport (
 
 cdef extern from *:
     """
-    static PyObject *numpy_module, *array_type;  // the module sets them when it is imported
-    static PyObject* bfloat16_type;  // once an array has had it
+    #include <cstring>
+
+    // A class of Python has no dot in its name, so that no subclass is taken for what it is not.
+    static inline bool is_ndarray(PyObject* x) { return !strcmp(Py_TYPE(x)->tp_name, "numpy.ndarray"); }
     """
-    PyObject* numpy_module
-    PyObject* array_type
-    PyObject* bfloat16_type
+    bint is_ndarray(object)
     int PY_BIG_ENDIAN
     int get_buffer "PyObject_GetBuffer"(object, Py_buffer*, int) noexcept  # its result tells, no exception
 
@@ -47,12 +45,6 @@ cdef struct Walk:
     # An array as [outer, classes, inner], strides in bytes. That of inner is the size of an element.
     Py_ssize_t outer, classes, inner
     Py_ssize_t outer_stride, class_stride
-
-
-cdef inline void set_numpy(object numpy):
-    """Before anything else: where arrays come from."""
-    global numpy_module, array_type
-    numpy_module, array_type = <PyObject*> numpy, <PyObject*> numpy.ndarray
 
 
 # What an array is -----------------------------------------------------------------------------------
@@ -100,12 +92,8 @@ cdef inline void read_buffer(const Py_buffer* b, View* v) noexcept:
 cdef inline bint view_bits(object array, View* v) except -1:
     """The same of bfloat16, whose buffers have no format."""
     cdef Py_buffer b
-    global bfloat16_type
     dtype = array.dtype
-    if bfloat16_type == NULL and dtype.type.__name__ == "bfloat16" and dtype.itemsize == 2 and dtype.isnative:
-        Py_INCREF(dtype)
-        bfloat16_type = <PyObject*> dtype
-    if bfloat16_type == NULL or dtype is not <object> bfloat16_type:
+    if dtype.type.__name__ != "bfloat16" or dtype.itemsize != 2 or not dtype.isnative:
         return False
     PyObject_GetBuffer(array, &b, PyBUF_STRIDES)
     v.kind, v.boolean, v.swapped = BF16, False, False
@@ -121,10 +109,8 @@ cdef inline bint view_of(object array, View* v) except -1:
     """
     cdef Py_buffer b
     cdef bint known
-    if type(array) is not <object> array_type:
+    if not is_ndarray(array):
         return False
-    if bfloat16_type != NULL and array.dtype is <object> bfloat16_type:
-        return view_bits(array, v)
     if get_buffer(array, &b, PyBUF_STRIDES | PyBUF_FORMAT) < 0:
         PyErr_Clear()
         return view_bits(array, v)
@@ -315,30 +301,32 @@ cdef inline bint walk_like(const View* v, Py_ssize_t axis, const Walk* like, Wal
 # New arrays -----------------------------------------------------------------------------------------
 
 
-cdef inline object new_array(const Py_ssize_t* shape, Py_ssize_t ndim, object dtype):
+cdef inline object new_array(object numpy, const Py_ssize_t* shape, Py_ssize_t ndim, object dtype):
     """Of a type in native byte order, in C order."""
     cdef Py_ssize_t i
     if ndim == 1:
-        return (<object> numpy_module).empty(shape[0], dtype)
+        return numpy.empty(shape[0], dtype)
     if ndim == 2:
-        return (<object> numpy_module).empty((shape[0], shape[1]), dtype)
-    return (<object> numpy_module).empty(tuple([shape[i] for i in range(ndim)]), dtype)
+        return numpy.empty((shape[0], shape[1]), dtype)
+    return numpy.empty(tuple([shape[i] for i in range(ndim)]), dtype)
 
 
-cdef inline object new_losses(const Py_ssize_t* shape, Py_ssize_t ndim, const View* x, object array):
+cdef inline object new_losses(
+    object numpy, const Py_ssize_t* shape, Py_ssize_t ndim, const View* x, object array
+):
     """Of the type of the logits, single precision for half."""
-    return new_array(shape, ndim, array.dtype if x.itemsize > 2 else (<object> numpy_module).float32)
+    return new_array(numpy, shape, ndim, array.dtype if x.itemsize > 2 else numpy.float32)
 
 
-cdef inline object new_like(const View* x, object array):
+cdef inline object new_like(object numpy, const View* x, object array):
     """Of the shape and type of an array, its axes in the same order."""
     if x.contiguous:
-        return new_array(x.shape, x.ndim, array.dtype)
-    return (<object> numpy_module).empty_like(array)
+        return new_array(numpy, x.shape, x.ndim, array.dtype)
+    return numpy.empty_like(array)
 
 
-cdef inline object new_bytes(Py_ssize_t n):
-    return (<object> numpy_module).empty(n, "u1")
+cdef inline object new_bytes(object numpy, Py_ssize_t n):
+    return numpy.empty(n, "u1")
 
 
 cdef inline char* address_of(object array) except? NULL:
