@@ -81,7 +81,10 @@ def by_blocks(call: Call) -> Any:
         checked = _run(call, 1.0, None, [])  # nothing is written before
         if type(checked) is int:
             return checked
-    losses = np.zeros(items, losses_dtype(x.dtype)) if call.reduction == "none" else None
+    losses = None
+    if call.reduction == "none":
+        losses = np.empty(items, losses_dtype(x.dtype))
+        losses.fill(0)  # numpy.zeros would keep a reference to the dtype
     grad, hess = call.grad_out, None
     if writes and grad is None:
         grad = np.empty_like(x, dtype=native(x.dtype), subok=False)
@@ -107,7 +110,8 @@ def _run(call: Call, d: float, losses: Array | None, outputs: list[Array]) -> fl
         "return_grad": bool(outputs),
         "return_hess": len(outputs) > 1,
     }
-    sums, held = [], np.zeros(0)
+    sums: list[float] = []
+    held: Any = 0.0
     for block in blocks_of(last(call.inputs, call.axis).shape, call.longest):
         done = call.block(block)._replace(grad_out=None, **asked).run(CHECKED | SCALED, d)
         if type(done) is int:
