@@ -2,6 +2,7 @@
 
 from libc.math cimport INFINITY, NAN
 
+from ..parallel.totals cimport add_exactly, Totals
 from ..simd.simd cimport (
     doubles, exp, has_nan, index_of, kExpScale, lane_sum, log1p, log_for, multiply_subtract, put_doubles,
     real, set_lane, store_narrow_first, vec, where_below, where_zero,
@@ -9,7 +10,7 @@ from ..simd.simd cimport (
 from ..softmax.problem cimport (
     GRADIENT, LOG_SOFTMAX, LOGSUMEXP, Problem, is_smoothed, needs_maximum, targets_vary,
 )
-from ..softmax.row_group cimport WIDTH, RowGroup, Tally, add_exactly
+from ..softmax.row_group cimport WIDTH, RowGroup
 from ..softmax.rows cimport coefficients_of, kUnderflowBelow, row_coefficients
 
 
@@ -85,12 +86,12 @@ cdef inline void write_logsumexp(const Problem* p, RowGroup* g, real* like) noex
         set_lane(<vec[real]*> p.losses, g.first + i, g.row_max[i] + log_sum)
 
 
-cdef inline void end_group(const Problem* p, RowGroup* g, Tally* tally, real* like) noexcept nogil:
+cdef inline void end_group(const Problem* p, RowGroup* g, Totals* totals, real* like) noexcept nogil:
     """The losses of a group: added up, and written if asked for."""
     cdef vec[double] total = vec[double](0.0)
     cdef Py_ssize_t i
     if g.fused_loss >= 0:
-        add_exactly(&tally.loss, &tally.loss_lost, g.fused_loss)
+        add_exactly(&totals.loss, &totals.loss_lost, g.fused_loss)
         return
     if p.output == LOGSUMEXP:
         write_logsumexp(p, g, like)
@@ -101,7 +102,7 @@ cdef inline void end_group(const Problem* p, RowGroup* g, Tally* tally, real* li
         total = total + doubles(g.loss + i)
         if p.losses != NULL:
             store_narrow_first(<vec[real]*> p.losses, g.first + i, doubles(g.loss + i), g.rows - i)
-    add_exactly(&tally.loss, &tally.loss_lost, lane_sum(total))
+    add_exactly(&totals.loss, &totals.loss_lost, lane_sum(total))
 
 
 # Coefficients ---------------------------------------------------------------------------------------
