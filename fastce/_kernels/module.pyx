@@ -24,6 +24,7 @@ from .memory.views cimport (
 from .parallel.openmp cimport end_threads, kOpenMP, most_threads
 from .parallel.run_blocks cimport all_elements, count_all, softmax_rows, weigh_all
 from .simd.simd cimport vec
+from .simd.table cimport apply_function, VectorFunction
 from .softmax.problem cimport LOGSUMEXP, Output, Problem, Tally
 
 cdef extern from *:
@@ -332,3 +333,15 @@ def copy_sweep(const unsigned char[::1] source, unsigned char[::1] destination, 
     with nogil:
         for i in prange(parts, schedule="dynamic", num_threads=num_threads):
             copy_bytes(p + i * part, q + i * part, min(part, n - i * part))
+
+
+def vector_function(int function, x, out, int kind):
+    """Applies exp, exp times 2^24, log, log1p or brief_log (0 to 4) to contiguous numbers.
+
+    A door for tests/kernels/test_vector_functions.py, which holds these functions to their ulp.
+    """
+    cdef VectorFunction f = <VectorFunction> function
+    if kind == F64:
+        apply_function[double](f, <const double*> address(x), x.size, <double*> address(out))
+    else:
+        apply_function[float](f, <const float*> address(x), x.size, <float*> address(out))

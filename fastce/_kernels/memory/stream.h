@@ -36,9 +36,7 @@ FASTCE_INLINE void flush(writer& w) {
 // Ends all runs: what was written is there for other threads to see.
 inline void finish(writer& w) {
     flush(w);
-#if defined(__SSE2__)
-    if (!w.direct) _mm_sfence();
-#endif
+    if (!w.direct) end_streams();
 }
 
 // Begins, or goes on with, a run at p.
@@ -55,44 +53,11 @@ inline void seek(writer& w, char* p) {
 // Where the next bytes of the run are to be written.
 FASTCE_INLINE char* room(const writer& w) { return w.direct ? w.out : w.stage + w.filled; }
 
-FASTCE_INLINE void write_line(char* out, const char* stage) {
-#if defined(__AVX512F__)
-    _mm512_stream_si512((__m512i*)out, _mm512_load_si512(stage));
-#elif defined(__AVX2__)
-    for (int k = 0; k < kLine; k += 32)
-        _mm256_stream_si256((__m256i*)(out + k), _mm256_load_si256((const __m256i*)(stage + k)));
-#elif defined(__SSE2__)
-    for (int k = 0; k < kLine; k += 16)
-        _mm_stream_si128((__m128i*)(out + k), _mm_load_si128((const __m128i*)(stage + k)));
-#else
-    memcpy(out, stage, kLine);
-#endif
-}
-
 // How many bytes are missing to the end of a line; from there on whole lines may go out without the stage.
 FASTCE_INLINE ptrdiff_t line_gap(const writer& w) { return w.direct ? 0 : -w.filled & (kLine - 1); }
 
 // One whole vector past the caches, to memory as aligned as the vector is long.
-template <class T> FASTCE_INLINE void stream(T* p, vec<T> v) {
-#if defined(__AVX512F__)
-    if constexpr (sizeof(T) == 4) return _mm512_stream_ps((float*)p, __m512(v.v));
-    if constexpr (sizeof(T) == 8) return _mm512_stream_pd((double*)p, __m512d(v.v));
-    if constexpr (sizeof(T) == 2) {
-        T part[vec<T>::lanes];
-        store(part, v);
-        return _mm256_stream_si256((__m256i*)p, _mm256_loadu_si256((const __m256i*)part));
-    }
-#elif defined(__AVX2__)
-    if constexpr (sizeof(T) == 4) return _mm256_stream_ps((float*)p, __m256(v.v));
-    if constexpr (sizeof(T) == 8) return _mm256_stream_pd((double*)p, __m256d(v.v));
-    if constexpr (sizeof(T) == 2) {
-        T part[vec<T>::lanes];
-        store(part, v);
-        return _mm_stream_si128((__m128i*)p, _mm_loadu_si128((const __m128i*)part));
-    }
-#endif
-    store(p, v);
-}
+template <class T> FASTCE_INLINE void stream(T* p, vec<T> v) { stream_all(p, v.v); }
 
 // Says that n bytes, whole lines, have gone out by stream().
 FASTCE_INLINE void skip(writer& w, ptrdiff_t n) { w.out += n; }
@@ -110,7 +75,7 @@ FASTCE_INLINE void advance(writer& w, ptrdiff_t n) {
         w.before = 0;
         done = kLine;
     }
-    for (; done + kLine <= w.filled; done += kLine) write_line(w.out + done, w.stage + done);
+    for (; done + kLine <= w.filled; done += kLine) stream_line(w.out + done, w.stage + done);
     if (done) {
         memcpy(w.stage, w.stage + done, kLine);
         w.out += done;
@@ -143,13 +108,11 @@ inline void copy_bytes(const char* from, char* to, ptrdiff_t n) {
         for (; i + kLine <= n; i += kLine) {
             prefetch_ahead(from + i);
             memcpy(line, from + i, kLine);
-            write_line(to + i, line);
+            stream_line(to + i, line);
         }
     }
     memcpy(to + i, from + i, size_t(n - i));
-#if defined(__SSE2__)
-    _mm_sfence();
-#endif
+    end_streams();
 }
 
 }  // namespace fastce

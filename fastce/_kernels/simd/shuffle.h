@@ -1,27 +1,13 @@
 // Moving lanes about: permutations, and the sums of many short rows that lie one after another.
 #pragma once
 
-#include "simd/vector.h"
 #include "simd/sums.h"
 
 namespace fastce {
 
 // v[index[0]], v[index[1]], …
 template <class T> FASTCE_INLINE vec<T> permute(vec<T> v, typename vec<T>::mask index) {
-    using raw = typename vec<T>::raw;
-    constexpr int lanes = vec<T>::lanes;
-#if defined(__AVX512F__)
-    if constexpr (lanes == 16) {
-        return raw(_mm512_maskz_permutexvar_ps(0xffff, __m512i(index), __m512(v.v)));
-    } else {
-        return raw(_mm512_maskz_permutexvar_pd(0xff, __m512i(index), __m512d(v.v)));
-    }
-#elif defined(__AVX2__)
-    if constexpr (lanes == 8) return raw(_mm256_permutevar8x32_ps(__m256(v.v), __m256i(index)));
-#endif
-    raw r{};
-    for (int k = 0; k < lanes; ++k) r[k] = v.v[index[k]];
-    return r;
+    return permute_lanes(v.v, index);
 }
 
 // Lanes of a and b, which count as one array, in the order that Order::at(lane, lanes, part) tells.

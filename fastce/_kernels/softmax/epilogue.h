@@ -1,7 +1,8 @@
 // What a batch of rows is judged by: its labels, its sums, its losses all at once. Numbers are double.
 #pragma once
 
-#include "simd/exp_log.h"
+#include "simd/exp.h"
+#include "simd/log.h"
 #include "simd/sums.h"
 
 #include <cmath>
