@@ -3,8 +3,8 @@
 // Design. A large gradient is not read again soon, so its lines should neither be fetched before they
 // are written nor push the logits out of the caches. Non-temporal stores do that, but only for whole,
 // aligned lines. So results are written to a small stage in the first-level cache, and every full line
-// goes out from there; what is left of a line waits for the next results. Where lines should stay in
-// the caches (small outputs, outputs over their own input) the writer hands out the memory itself.
+// is streamed from there; what is left of a line waits for the next results. Where lines should stay in
+// the caches (small outputs, outputs over their own input) the writer is direct: it reserves the memory itself.
 #pragma once
 
 #include "simd/vector.h"
@@ -13,34 +13,34 @@ namespace fastce {
 
 constexpr ptrdiff_t kLine = 64;
 
-struct writer {
+struct StreamWriter {
     char* out;         // where stage[0] belongs; a line's beginning unless direct
-    char* stage;       // at a line's beginning, with room for what is asked for at a time and two lines
+    char* stage;       // at a line's beginning, with room for what is reserved at a time and two lines
     ptrdiff_t filled;  // bytes in the stage, `before` included
     ptrdiff_t before;  // bytes of the first line that lie before the run and must not be touched
     bool direct;
 };
 
-FASTCE_INLINE writer write_through(char* stage, bool direct) {
-    return writer{nullptr, stage, 0, 0, direct};
+FASTCE_INLINE StreamWriter stream_writer(char* stage, bool direct) {
+    return StreamWriter{nullptr, stage, 0, 0, direct};
 }
 
-// Ends the run: what is left in the stage goes out by ordinary stores.
-FASTCE_INLINE void flush(writer& w) {
+// Ends the run: what is left in the stage is written by ordinary stores.
+FASTCE_INLINE void flush(StreamWriter& w) {
     if (!w.direct && w.filled > w.before) {
         memcpy(w.out + w.before, w.stage + w.before, size_t(w.filled - w.before));
         w.filled = w.before = 0;
     }
 }
 
-// Ends all runs: what was written is there for other threads to see.
-inline void finish(writer& w) {
+// Ends all runs: other threads see what was written.
+inline void finish(StreamWriter& w) {
     flush(w);
     if (!w.direct) end_streams();
 }
 
 // Begins, or goes on with, a run at p.
-inline void seek(writer& w, char* p) {
+inline void seek(StreamWriter& w, char* p) {
     if (w.direct) {
         w.out = p;
     } else if (p != w.out + w.filled) {
@@ -51,19 +51,10 @@ inline void seek(writer& w, char* p) {
 }
 
 // Where the next bytes of the run are to be written.
-FASTCE_INLINE char* room(const writer& w) { return w.direct ? w.out : w.stage + w.filled; }
+FASTCE_INLINE char* reserve(const StreamWriter& w) { return w.direct ? w.out : w.stage + w.filled; }
 
-// How many bytes are missing to the end of a line; from there on whole lines may go out without the stage.
-FASTCE_INLINE ptrdiff_t line_gap(const writer& w) { return w.direct ? 0 : -w.filled & (kLine - 1); }
-
-// One whole vector past the caches, to memory as aligned as the vector is long.
-template <class T> FASTCE_INLINE void stream(T* p, vec<T> v) { stream_all(p, v.v); }
-
-// Says that n bytes, whole lines, have gone out by stream().
-FASTCE_INLINE void skip(writer& w, ptrdiff_t n) { w.out += n; }
-
-// Says that n more bytes are in room(); full lines leave the stage.
-FASTCE_INLINE void advance(writer& w, ptrdiff_t n) {
+// Says that n more bytes are where reserve() told; full lines leave the stage.
+FASTCE_INLINE void commit(StreamWriter& w, ptrdiff_t n) {
     if (w.direct) {
         w.out += n;
         return;
@@ -82,6 +73,15 @@ FASTCE_INLINE void advance(writer& w, ptrdiff_t n) {
         w.filled -= done;
     }
 }
+
+// How many bytes are missing to the end of a line; from there on whole lines may be written by stream().
+FASTCE_INLINE ptrdiff_t line_gap(const StreamWriter& w) { return w.direct ? 0 : -w.filled & (kLine - 1); }
+
+// One whole vector past the caches, to memory as aligned as the vector is long.
+template <class T> FASTCE_INLINE void stream(T* p, vec<T> v) { stream_all(p, v.v); }
+
+// Says that n bytes, whole lines, have been written by stream().
+FASTCE_INLINE void commit_streamed(StreamWriter& w, ptrdiff_t n) { w.out += n; }
 
 // The memory limit, for benchmarks: reads every byte once; or reads and writes past the caches.
 inline int64_t sweep_bytes(const char* p, ptrdiff_t n) {

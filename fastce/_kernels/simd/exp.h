@@ -19,10 +19,11 @@ namespace fastce {
 // the smallest normal number even after the division by a sum within the bounds.
 constexpr double kExpScale = 0x1p24;
 
-// A sum of exponentials outside these bounds was taken from an anchor too far from the maximum.
+// A sum of exponentials outside these bounds was taken with a shift too far from the maximum.
 constexpr double kLargestSum = 0x1p50, kSmallestSum = 0x1p-24;
 
-// Where all other terms together are less than this part of the label's, they are summed without it.
+// Where the exponentials of all other classes add up to less than this part of the label's, they are summed
+// without it.
 constexpr double kLeastRest = 0x1p-24;
 
 // scale * exp(r) for |r| <= ln(2)/2 and scale a power of two, for which all coefficients are multiplied by

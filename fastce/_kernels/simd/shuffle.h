@@ -49,12 +49,12 @@ template <class Op, class T, int levels, class Row> FASTCE_INLINE vec<T> folded(
     }
 }
 
-// What rows are folded by: their sum, or their maximum, for which NaN is no number.
-struct adding {
+// What rows are folded by: their sum, or their maximum, which passes over NaN.
+struct sum_of {
     static vec<double> none() { return 0.0; }
     static FASTCE_INLINE vec<double> of(vec<double> a, vec<double> b) { return a + b; }
 };
-struct topping {
+struct maximum_of {
     static vec<double> none() { return -std::numeric_limits<double>::infinity(); }
     static FASTCE_INLINE vec<double> of(vec<double> a, vec<double> b) { return maximum(a, b); }
 };
@@ -86,7 +86,7 @@ template <class Op, class lane> FASTCE_INLINE vec<double> fold_wide(const lane* 
     vec<double> totals[lanes];
     for (int i = 0; i < lanes; ++i)
         totals[i] = Op::of(select<double>(in_row, load_widened(e + i * classes + whole), Op::none()), Op::none());
-    if constexpr (sizeof(lane) == 8 && std::is_same_v<Op, adding>) {
+    if constexpr (sizeof(lane) == 8 && std::is_same_v<Op, sum_of>) {
         if (whole == 0) return folded_all(totals);
         vec<double> losts[lanes];
         for (int i = 0; i < lanes; ++i) {
@@ -113,10 +113,10 @@ template <class Op, class T> inline vec<double> fold_rows(const vec<T>* v, ptrdi
     return fold_wide<Op>(e, classes);
 }
 template <class T> inline vec<double> row_sums(const vec<T>* v, ptrdiff_t first, ptrdiff_t count) {
-    return fold_rows<adding>(v, first, count);
+    return fold_rows<sum_of>(v, first, count);
 }
-template <class T> inline vec<double> row_tops(const vec<T>* v, ptrdiff_t first, ptrdiff_t count) {
-    return fold_rows<topping>(v, first, count);
+template <class T> inline vec<double> row_maxima(const vec<T>* v, ptrdiff_t first, ptrdiff_t count) {
+    return fold_rows<maximum_of>(v, first, count);
 }
 
 }  // namespace fastce

@@ -102,7 +102,7 @@ cdef extern from "<simd/sums.h>" namespace "fastce" nogil:
 
 cdef extern from "<simd/shuffle.h>" namespace "fastce" nogil:
     vec[double] row_sums[T](const vec[T]*, Py_ssize_t, Py_ssize_t)
-    vec[double] row_tops[T](const vec[T]*, Py_ssize_t, Py_ssize_t)
+    vec[double] row_tops "fastce::row_maxima"[T](const vec[T]*, Py_ssize_t, Py_ssize_t)
 
 ctypedef fused real:
     float
