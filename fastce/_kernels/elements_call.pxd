@@ -5,7 +5,8 @@ from .arguments cimport (
     SCATTERED, Sums, SUMS_ONLY,
 )
 from .elementwise.block cimport all_elements
-from .elementwise.problem cimport Elements, hard_bytes, LOGISTIC
+from .elementwise.label_bits cimport hard_bytes
+from .elementwise.problem cimport Elements, LOGISTIC
 from .inputs cimport Factors, read_output, Weights
 from .memory.memory cimport F16, F64
 from .memory.views cimport (

@@ -30,6 +30,7 @@ from .parallel.openmp cimport end_threads, kOpenMP, most_threads
 from .parallel.sweep cimport sweep_memory
 from .parallel.totals cimport Totals
 from .simd.simd cimport vec
+from .simd.table cimport apply_function, VectorFunction
 from .softmax.block cimport softmax_rows
 from .softmax.problem cimport LOGSUMEXP, Output, Problem
 from .softmax_call cimport (
@@ -239,3 +240,15 @@ def copy_sweep(const unsigned char[::1] source, unsigned char[::1] destination, 
         raise ValueError(f"destination has {destination.shape[0]} bytes, source {n}")
     if n:
         sweep_memory(<const char*> &source[0], <char*> &destination[0], n, num_threads, &total)
+
+
+def vector_function(int function, x, out, int kind):
+    """Applies exp, exp times 2^24, log, log1p or brief_log (0 to 4) to contiguous numbers.
+
+    A door for tests/kernels/test_vector_functions.py, which holds these functions to their ulp.
+    """
+    cdef VectorFunction f = <VectorFunction> function
+    if kind == F64:
+        apply_function[double](f, <const double*> address_of(x), x.size, <double*> address_of(out))
+    else:
+        apply_function[float](f, <const float*> address_of(x), x.size, <float*> address_of(out))

@@ -32,13 +32,11 @@ inline void copy_bytes(const char* from, char* to, ptrdiff_t n) {
         for (; i + kLine <= n; i += kLine) {
             prefetch_ahead(from + i);
             memcpy(line, from + i, kLine);
-            write_line(to + i, line);
+            stream_line(to + i, line);
         }
     }
     memcpy(to + i, from + i, size_t(n - i));
-#if defined(__SSE2__)
-    _mm_sfence();
-#endif
+    end_streams();
 }
 
 }  // namespace fastce
