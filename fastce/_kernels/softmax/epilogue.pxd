@@ -119,6 +119,16 @@ cdef inline void find_hess_scales(
     put_doubles(g.label_hess + i, label * (f.alpha * others + square * label))
 
 
+cdef inline vec[double] label_gradient(
+    const RowGroup* g, Py_ssize_t i, vec[double] target, vec[double] others, row_coefficients f,
+    vec[double] grad_scale,
+) noexcept nogil:
+    """The gradient at the reference where others have targets: with few roundings also where it wins."""
+    cdef vec[double] own = doubles(g.exp_label + i), rest = doubles(g.sum_others + i)
+    cdef vec[double] of_winner = grad_scale * (others - (target + others) * (rest * f.inverse))
+    return where_below(rest, own, of_winner, f.label_grad)
+
+
 cdef inline void find_coefficients(const Problem* p, RowGroup* g, Py_ssize_t i) noexcept nogil:
     """What the output of the rows from i on is made with, as many as a vector holds."""
     cdef vec[double] target = doubles(g.label_target + i), others = doubles(g.other_targets + i)
@@ -144,6 +154,8 @@ cdef inline void find_coefficients(const Problem* p, RowGroup* g, Py_ssize_t i) 
         lacking = lacking - multiply_subtract(f.prob_scale, f.total, f.alpha)
         put_doubles(g.prob_scale_lo + i, lacking * f.inverse * unscale)
     put_doubles(g.label_grad + i, f.label_grad)
+    if is_smoothed(p):
+        put_doubles(g.label_grad + i, label_gradient(g, i, target, others, f, grad_scale))
     if p.hess != NULL:
         find_hess_scales(p, g, i, f, grad_scale)
 

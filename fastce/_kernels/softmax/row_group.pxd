@@ -37,7 +37,7 @@ cdef struct RowGroup:
     bint likely_shifted  # the group before had rows that needed a shift
     int64_t[GROUP] label  # the reference class, or -1
     int64_t[GROUP] given_label  # the label, where the reference is the largest logit
-    double[GROUP] given_target  # its share of the targets
+    double[GROUP] given_target  # its target
     double[GROUP] weight  # 0: the row is skipped
     double[GROUP] label_target  # of the reference class
     double[GROUP] other_targets  # of all other classes together
@@ -163,7 +163,10 @@ cdef inline void set_targets(const Problem* p, RowGroup* g) noexcept nogil:
         g.unweighted = 0
     if targets_vary(p):
         for i in range(g.rows):
-            g.given_label[i], g.given_target[i] = g.label[i], g.label_target[i]
+            g.given_label[i] = g.label[i]
+            g.given_target[i] = g.label_target[i] + p.uniform_mass * (
+                p.class_weight[g.label[i]] if p.class_weight != NULL and g.label[i] >= 0 else 1
+            )
     elif p.uniform_mass != 0:
         for i in range(g.rows):
             g.label_target[i] += p.uniform_mass

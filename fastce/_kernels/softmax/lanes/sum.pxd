@@ -206,7 +206,7 @@ cdef inline void sum_targets(const Problem* p, const Columns* t, real* like) noe
                 targets[v], load_first(x + i, t.rows - i, 0), t.group[i // GROUP].row_max + i % GROUP
             )
             sums[v].add(targets[v])
-            of_reference[v] = of_reference[v] + where_class(r.label[v], c, targets[v])
+            of_reference[v] = where_class(r.label[v], c, targets[v], of_reference[v])
     for v in range(t.vectors):
         g, i = t.group + v // some, v % some * width
         distances[v].store(g.distance + i)

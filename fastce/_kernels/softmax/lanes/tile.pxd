@@ -247,7 +247,7 @@ cdef inline void targets_of_class(
     cdef const vec[real]* own = <const vec[real]*> m.given_target
     if p.targets == NULL:
         for v in range(t.vectors):
-            out[v] = vec[real](p.uniform_mass * weight) + where_class(labels[v], c, own[v])
+            out[v] = where_class(labels[v], c, own[v], vec[real](p.uniform_mass * weight))
         return
     numbers(t.targets + c * p.target_class_stride, p.target_kind, t.rows, out)
     for v in range(t.vectors):

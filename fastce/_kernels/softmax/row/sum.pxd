@@ -12,7 +12,8 @@ from libc.string cimport memset
 
 from ...memory.memory cimport writer
 from ...simd.simd cimport (
-    index_of, kExpScale, kLeastRest, lane, lanes_of, load_first, number, put, real, scaled_exp, vec, wide_sum,
+    index_of, kExpScale, kLeastRest, lane, lanes_of, load_first, number, put, real, scaled_exp, set_lane,
+    vec, wide_sum,
 )
 from ...softmax.epilogue cimport end_group, find_coefficients, hess_of_winner, set_reference
 from ...softmax.exp_sums cimport sweep_span
@@ -26,7 +27,7 @@ from ...softmax.rows cimport check_range, kClearWinner, kLabelUnderflow, kOutOfR
 from ...softmax.shift cimport (
     first_shift, is_out_of_range, log_of_classes, looks_shifted, row_maximum, shift_of_maximum,
 )
-from ...softmax.targets cimport add_label_target, targets_of_classes
+from ...softmax.targets cimport targets_of_classes
 
 cdef enum:
     KEPT_BYTES = 32768  # of exponentials, beyond a single row's
@@ -133,7 +134,7 @@ cdef inline void sum_targets(
         if targets != NULL:
             targets = targets + n * p.target_class_stride
         elif c <= label < c + n:
-            add_label_target(&t[0], label - c, g.given_target[i])
+            set_lane(&t[0], label - c, g.given_target[i])
         if c <= g.label[i] < c + n:
             of_reference = lane(&t[0], g.label[i] - c)
         for k in range((n + width - 1) // width):

@@ -27,8 +27,8 @@ from ...softmax.problem cimport (
 from ...softmax.row_group cimport GROUP, WIDTH, RowGroup, Tally, clear_group, read_rows
 from ...softmax.rows cimport check_range, end_fused, kClearWinner, kLabelUnderflow, kOutOfRange
 from ...softmax.shift cimport first_shift, is_out_of_range, log_of_classes, looks_shifted, shift_of_maximum
-from ...softmax.targets cimport add_label_target, targets_of_classes
-from ...softmax.tile.output cimport ROW_LANES, Tile, grad_lanes_of, lanes_of_rows, write_outputs
+from ...softmax.targets cimport targets_of_classes
+from ...softmax.tile.output cimport ROW_LANES, Tile, grad_lanes_of, lanes_of_rows, sum_without, write_outputs
 from ...softmax.tile.spread cimport kShort, kShortOfDoubles, spread, take_row_exps
 from ...softmax.tile.two_class cimport sum_two_classes
 
@@ -149,7 +149,7 @@ cdef inline int sum_by_tree(
     there it is taken out before.
     """
     cdef RowGroup* g = tile.group
-    cdef Py_ssize_t i, c, classes = p.classes
+    cdef Py_ssize_t i, classes = p.classes
     cdef int domain
     cdef vec[double] total
     if g.label[0] >= 0:
@@ -172,10 +172,7 @@ cdef inline int sum_by_tree(
     if domain & kClearWinner:
         for i in range(g.rows):
             if g.label[i] >= 0 and g.sum_others[i] < g.exp_label[i] * kLeastRest:
-                g.sum_others[i] = 0
-                for c in range(classes):
-                    if c != g.label[i]:
-                        g.sum_others[i] += lane(exps, i * classes + c) / kExpScale
+                g.sum_others[i] = sum_without(exps, i * classes, classes, g.label[i], -1)
     return domain
 
 
@@ -288,7 +285,7 @@ cdef inline void find_targets(const Problem* p, const RowGroup* g, vec[real]* ou
             targets += p.target_outer_stride
     if targets == NULL:
         for i in range(g.rows):
-            add_label_target(out, i * classes + g.given_label[i], g.given_target[i])
+            set_lane(out, i * classes + g.given_label[i], g.given_target[i])
 
 
 cdef inline void sum_targets(
