@@ -9,9 +9,7 @@ from libc.math cimport log as log_of
 from libc.string cimport memcpy
 
 from ..elementwise.formulas cimport sigmoid_of
-from ..elementwise.hard_labels cimport (
-    hard_binary, hard_binary_slopes, hard_logistic, hard_logistic_slopes, prefetch_step,
-)
+from ..elementwise.hard_labels cimport hard_binary, hard_binary_slopes, hard_logistic, hard_logistic_slopes
 from ..elementwise.label_bits cimport kept_labels
 from ..elementwise.logistic cimport all_hard, kLeastMean, label_signs
 from ..elementwise.problem cimport BINARY, Chunk, Elements, SIGMOID, STEP
@@ -85,7 +83,7 @@ cdef inline bint soft_step(
     cdef bint* find_hard = NULL
     if unweighted and s.grad != NULL:
         find_hard = &any_hard
-    prefetch_step(s, 0)
+    s.prefetch(0)
     valid = s.labels_within_unit(find_hard)
     s.hard_gradient = NULL
     if any_hard:
