@@ -17,9 +17,7 @@ from ..elementwise.soft_labels cimport (
     at_least, element_span, element_sum, soft_binary, soft_logistic, step_scratch,
 )
 from ..memory.memory cimport advance, F32, F64, line_gap, numbers, room, seek, skip, stream, writer
-from ..simd.simd cimport (
-    lanes_of, load_first, load_lanes, lost, real, store_first, stored_within_unit, vec,
-)
+from ..simd.simd cimport lanes_of, load_first, load_lanes, lost, real, store_first, stored_within_unit, vec
 
 cdef enum:
     LINE_BYTES = 64

@@ -11,27 +11,22 @@ from ..elementwise.chunk cimport one_chunk
 from ..elementwise.label_bits cimport keep_labels
 from ..elementwise.problem cimport BINARY, Chunk, CHUNK, Elements, take_scratch
 from ..memory.memory cimport F32, F64, finish, numbers, writer
+from ..parallel.totals cimport add_exactly, Totals
 from ..simd.simd cimport (
     add_lanes, all_within_unit, lanes_of, put_doubles, real, row_sums, set_lane, stored_within_unit, vec,
 )
-from ..softmax.row_group cimport add_exactly
-
-
-cdef struct Count:
-    double loss, loss_lost
-    Py_ssize_t bad  # an element at or shortly before the first that is refused, or -1
 
 
 cdef inline void chunk_at(
-    const Elements* p, Chunk* c, Py_ssize_t at, Py_ssize_t n, const double* weight, writer* w, Count* count,
+    const Elements* p, Chunk* c, Py_ssize_t at, Py_ssize_t n, const double* weight, writer* w, Totals* totals,
     real* like,
 ) noexcept nogil:
     """The elements at … at + n - 1: losses to scratch and to the sum, the rest to where it belongs."""
     c.at, c.n, c.sample_weight, c.loss = at, n, weight, 0
     one_chunk(p, c, w, like)
-    add_exactly(&count.loss, &count.loss_lost, c.loss)
-    if not c.valid and count.bad < 0:
-        count.bad = at
+    add_exactly(&totals.loss, &totals.loss_lost, c.loss)
+    if not c.valid and totals.bad_row < 0:
+        totals.bad_row = at
 
 
 cdef inline const double* weight_of(const Elements* p, Py_ssize_t item) noexcept nogil:
@@ -40,13 +35,13 @@ cdef inline const double* weight_of(const Elements* p, Py_ssize_t item) noexcept
 
 
 cdef inline void elements_as_items(
-    const Elements* p, Chunk* c, Py_ssize_t begin, Py_ssize_t end, writer* w, Count* count, real* like
+    const Elements* p, Chunk* c, Py_ssize_t begin, Py_ssize_t end, writer* w, Totals* totals, real* like
 ) noexcept nogil:
     """Every element is an item."""
     cdef Py_ssize_t at, n, size = sizeof(vec[real]) // lanes_of(<vec[real]*> NULL)
     for at from begin <= at < end by CHUNK:
         n = min(CHUNK, end - at)
-        chunk_at(p, c, at, n, weight_of(p, at), w, count, like)
+        chunk_at(p, c, at, n, weight_of(p, at), w, totals, like)
         if p.losses != NULL:
             memcpy(p.losses + at * size, c.losses, n * size)
 
@@ -67,7 +62,7 @@ cdef inline const double* weights_of_rows(
 
 
 cdef inline void rows_as_items(
-    const Elements* p, Chunk* c, Py_ssize_t begin, Py_ssize_t end, writer* w, Count* count, real* like
+    const Elements* p, Chunk* c, Py_ssize_t begin, Py_ssize_t end, writer* w, Totals* totals, real* like
 ) noexcept nogil:
     """An item is a row of `summed` elements one after another: several rows to a chunk, or several chunks."""
     cdef Py_ssize_t rows = max(1, CHUNK // p.summed), row = begin, k, n, some
@@ -79,7 +74,7 @@ cdef inline void rows_as_items(
         if p.summed <= CHUNK:
             chunk_at(
                 p, c, row * p.summed, some * p.summed, weights_of_rows(p, c, row, some, p.summed), w,
-                count, like,
+                totals, like,
             )
             if p.losses != NULL:
                 write_row_sums(p, c, row, some, like)
@@ -88,7 +83,7 @@ cdef inline void rows_as_items(
             for k from 0 <= k < p.summed by CHUNK:
                 n = min(CHUNK, p.summed - k)
                 chunk_at(
-                    p, c, row * p.summed + k, n, weights_of_rows(p, c, row, 1, n), w, count, like,
+                    p, c, row * p.summed + k, n, weights_of_rows(p, c, row, 1, n), w, totals, like,
                 )
                 total += c.loss
             if p.losses != NULL:
@@ -109,7 +104,7 @@ cdef inline void write_row_sums(
 
 
 cdef inline void columns_as_items(
-    const Elements* p, Chunk* c, Py_ssize_t begin, Py_ssize_t end, writer* w, Count* count, real* like
+    const Elements* p, Chunk* c, Py_ssize_t begin, Py_ssize_t end, writer* w, Totals* totals, real* like
 ) noexcept nogil:
     """Items lie side by side, the elements of each a stride apart."""
     cdef double[CHUNK] sums
@@ -122,7 +117,7 @@ cdef inline void columns_as_items(
             sums[j] = lost[j] = 0
         for k in range(p.summed):
             chunk_at(
-                p, c, (outer * p.summed + k) * p.inner + inner, n, weight_of(p, item), w, count, like,
+                p, c, (outer * p.summed + k) * p.inner + inner, n, weight_of(p, item), w, totals, like,
             )
             if p.losses != NULL:
                 add_lanes(<const vec[real]*> c.losses, n, &sums[0], &lost[0])
@@ -135,17 +130,17 @@ cdef inline void columns_as_items(
 
 
 cdef inline void elements_of_block(
-    const Elements* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Count* count, real* like
+    const Elements* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Totals* totals, real* like
 ) noexcept nogil:
     """The items begin … end - 1."""
     cdef Chunk c
     take_scratch(p, scratch, &c, like)
     if p.summed == 1:
-        elements_as_items(p, &c, begin, end, w, count, like)
+        elements_as_items(p, &c, begin, end, w, totals, like)
     elif p.inner == 1:
-        rows_as_items(p, &c, begin, end, w, count, like)
+        rows_as_items(p, &c, begin, end, w, totals, like)
     else:
-        columns_as_items(p, &c, begin, end, w, count, like)
+        columns_as_items(p, &c, begin, end, w, totals, like)
     finish(w[0])
     finish(w[1])
 

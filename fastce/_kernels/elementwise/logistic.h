@@ -1,7 +1,8 @@
 // What the losses of independent binary problems need of one vector, and of the labels and sums of many.
 #pragma once
 
-#include "simd/exp_log.h"
+#include "simd/exp.h"
+#include "simd/log.h"
 #include "simd/sums.h"
 
 namespace fastce {
@@ -124,7 +125,7 @@ template <class T> struct probability_range {
 
 // a b + c, which compilers contract or not from one place to the next; here always, where the processor can.
 template <class T> FASTCE_INLINE vec<T> multiply_add(vec<T> a, vec<T> b, vec<T> c) {
-    if constexpr (kAddsPairs) return fused(a, b, c);
+    if constexpr (kHasFma) return typename vec<T>::raw(multiply_add(a.v, b.v, c.v));
     else return a * b + c;
 }
 
@@ -162,16 +163,16 @@ template <class T> FASTCE_INLINE vec<T> exp_of_negative(vec<T> x) {
 // x / divisor, and what that misses of the true quotient: by way of double where the processor has no
 // fused multiply-add, for double itself nothing then.
 template <class T> FASTCE_INLINE vec<T> quotient(vec<T> x, vec<T> divisor, vec<T>* rest) {
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-    const vec<T> r = vec<T>(1.0) / divisor, q = x * r;
-    *rest = (x - q * divisor) * r;
-    return q;
-#else
-    const vec<T> q = x / divisor;
-    for (int k = 0; k < vec<T>::lanes; ++k)
-        rest->v[k] = lane_t<T>(double(x.v[k]) / double(divisor.v[k]) - double(q.v[k]));
-    return q;
-#endif
+    if constexpr (kHasFma) {
+        const vec<T> r = vec<T>(1.0) / divisor, q = x * r;
+        *rest = (x - q * divisor) * r;
+        return q;
+    } else {
+        const vec<T> q = x / divisor;
+        for (int k = 0; k < vec<T>::lanes; ++k)
+            rest->v[k] = lane_t<T>(double(x.v[k]) / double(divisor.v[k]) - double(q.v[k]));
+        return q;
+    }
 }
 
 // log(1 + e) for 0 <= e <= 1. float: e - e^2 Q(e) with a minimax polynomial Q: 0.9 ulp, 1.4 without fused
@@ -187,13 +188,13 @@ template <class T> FASTCE_INLINE vec<T> log1p_unit(vec<T> e) {
         q = q * x - 0.197108562722f;
         q = q * x + 0.249614753055f;
         q = q * x - 0.333307723659f;
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-        q = q * x + 0.499999408346f;
-        return x - (x * x) * q;
-#else  // what rounds is small: x - x^2 / 2 is kept in two numbers
-        typename vec<T>::raw square = x * x, half = 0.5f * square, most = x - half, lost = (x - most) - half;
-        return most + (lost - square * (q * x - 5.91654e-7f));
-#endif
+        if constexpr (kHasFma) {
+            q = q * x + 0.499999408346f;
+            return x - (x * x) * q;
+        } else {  // what rounds is small: x - x^2 / 2 is kept in two numbers
+            typename vec<T>::raw square = x * x, half = 0.5f * square, most = x - half, lost = (x - most) - half;
+            return most + (lost - square * (q * x - 5.91654e-7f));
+        }
     }
 }
 
