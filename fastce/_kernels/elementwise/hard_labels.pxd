@@ -16,8 +16,8 @@ from ..elementwise.problem cimport STEP
 from ..elementwise.soft_labels cimport element_span, element_sum, write_hessian
 from ..memory.memory cimport stream
 from ..simd.simd cimport (
-    first, lanes_of, load_first, load_lanes, positive, real, share_of, store, store_first, vec, where_negative,
-    wide_sum,
+    first, lanes_of, load_first, load_lanes, positive, real, share_of, store, store_first, vec,
+    where_negative, wide_sum,
 )
 
 
