@@ -9,9 +9,7 @@ from libc.math cimport log as log_of
 from libc.string cimport memcpy
 
 from ..elementwise.formulas cimport sigmoid_of
-from ..elementwise.hard_labels cimport (
-    hard_binary, hard_binary_slopes, hard_logistic, hard_logistic_slopes, prefetch_step,
-)
+from ..elementwise.hard_labels cimport hard_binary, hard_binary_slopes, hard_logistic, hard_logistic_slopes
 from ..elementwise.label_bits cimport kept_labels
 from ..elementwise.logistic cimport all_hard, kLeastMean, label_signs
 from ..elementwise.problem cimport BINARY, Chunk, Elements, SIGMOID, STEP
@@ -30,12 +28,12 @@ cdef inline void take_labels(
 ) noexcept nogil:
     """The labels as they lie where that is possible, else in scratch; of kept ones perhaps their signs."""
     cdef const char* given = p.labels + c.at * p.label_size
-    cdef vec[real]* room = <vec[real]*> c.labels
-    cdef bint whole = c.n % lanes_of(room) == 0
+    cdef vec[real]* scratch = <vec[real]*> c.labels
+    cdef bint whole = c.n % lanes_of(scratch) == 0
     cdef int lane_kind = F64 if real is double else F32
-    s.labels, s.labels_are_signs = room, False
+    s.labels, s.labels_are_signs = scratch, False
     s.wide_labels = NULL
-    if kept_labels(p, c.at, c.n, vec[real](-0.0 if as_signs else 1.0), room):
+    if kept_labels(p, c.at, c.n, vec[real](-0.0 if as_signs else 1.0), scratch):
         s.labels_are_signs = as_signs
     elif p.label_kind == lane_kind and whole:
         s.labels = <const vec[real]*> given
@@ -45,7 +43,7 @@ cdef inline void take_labels(
             numbers(given, F64, c.n, <vec[double]*> c.labels)
             s.wide_labels = <const double*> c.labels
     else:
-        numbers(given, p.label_kind, c.n, room)
+        numbers(given, p.label_kind, c.n, scratch)
 
 
 cdef inline void take_inputs(
@@ -83,7 +81,7 @@ cdef inline bint soft_step(
     cdef bint* find_hard = NULL
     if unweighted and s.grad != NULL:
         find_hard = &any_hard
-    prefetch_step(s, 0)
+    s.prefetch(0)
     valid = s.labels_within_unit(find_hard)
     s.hard_gradient = NULL
     if any_hard:

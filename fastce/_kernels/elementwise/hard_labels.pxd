@@ -16,19 +16,9 @@ from ..elementwise.problem cimport STEP
 from ..elementwise.soft_labels cimport element_span, element_sum, write_hessian
 from ..memory.memory cimport stream
 from ..simd.simd cimport (
-    first, kAhead, lanes_of, load_first, load_lanes, positive, prefetch_run, real, share_of, store,
-    store_first, vec, where_negative, wide_sum,
+    first, lanes_of, load_first, load_lanes, positive, real, share_of, store, store_first, vec,
+    where_negative, wide_sum,
 )
-
-
-cdef inline void prefetch_step(element_span[real]* s, Py_ssize_t k) noexcept nogil:
-    """Asks for what the step from number k on will be followed by in a while."""
-    cdef Py_ssize_t n = STEP * lanes_of(s.labels)
-    prefetch_run((<const char*> (s.inputs + k)) + kAhead, n * sizeof(real))
-    if s.wide_labels != NULL:
-        prefetch_run((<const char*> (s.wide_labels + k)) + kAhead, n * sizeof(double))
-    else:
-        prefetch_run((<const char*> from_lane(s.labels, k)) + kAhead, STEP * sizeof(vec[real]))
 
 
 # Logits ---------------------------------------------------------------------------------------------
@@ -117,7 +107,7 @@ cdef inline Py_ssize_t hard_logistic(
     for k from 0 <= k < end by size:
         n = min(size, end - k)
         vectors = (n + width - 1) // width
-        prefetch_step(s, k)
+        s.prefetch(k)
         if s.labels_are_signs:
             signs = from_lane(s.labels, k)
         elif not take_signs(from_lane(s.labels, k), n, &made[0]):
@@ -227,7 +217,7 @@ cdef inline Py_ssize_t hard_binary(
     for k from 0 <= k < end by size:
         n = min(size, end - k)
         vectors = (n + width - 1) // width
-        prefetch_step(s, k)
+        s.prefetch(k)
         labels = from_lane(s.labels, k)
         unusual = take_chosen(s.inputs + k, labels, n, &q[0], &rest[0], eps, &all_hard)
         if not all_hard:

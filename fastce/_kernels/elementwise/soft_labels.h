@@ -12,6 +12,8 @@
 
 namespace fastce {
 
+constexpr int kStep = 16;  // vectors, as STEP in problem.pxd
+
 // Elements that lie one after another, and what was computed of each in lanes.
 template <class T> struct element_span {
     const T* inputs;  // as they are stored
@@ -50,6 +52,14 @@ template <class T> struct element_span {
         if (grad) grad += k;
         if (hess) hess += k;
     }
+    // Asks for what follows the step from number k on in a while. In line: compilers drop the call of a function
+    // that does nothing else.
+    FASTCE_INLINE void prefetch(ptrdiff_t k) const {
+        constexpr int n = kStep * vec<T>::lanes;
+        prefetch_run(reinterpret_cast<const char*>(inputs + k) + kAhead, n * int(sizeof(T)));
+        if (wide_labels) prefetch_run(reinterpret_cast<const char*>(wide_labels + k) + kAhead, n * 8);
+        else prefetch_run(reinterpret_cast<const char*>(from_lane(labels, k)) + kAhead, kStep * int(sizeof(vec<T>)));
+    }
     // Whether all labels are within [0, 1]; if asked for, whether any is 0 or 1.
     bool labels_within_unit(int* any_hard) const {
         if (wide_labels) return fastce::labels_within_unit(wide_labels, n, any_hard);
@@ -59,8 +69,7 @@ template <class T> struct element_span {
 
 // What one step is computed in.
 template <class T> struct step_scratch {
-    static constexpr int vectors = 16;  // STEP of problem.pxd
-    vec<T> x[vectors], first[vectors + 1], second[vectors], slopes[vectors];
+    vec<T> x[kStep], first[kStep + 1], second[kStep], slopes[kStep];
 };
 
 // The least number of T's lanes that is not below x.

@@ -42,6 +42,7 @@ cdef extern from "<elementwise/soft_labels.h>" namespace "fastce" nogil:
         bint streams
         bint is_unusual
         void skip(Py_ssize_t)
+        void prefetch(Py_ssize_t k)
         bint labels_within_unit(bint*)
     cdef cppclass step_scratch[T]:
         vec[T]* x
