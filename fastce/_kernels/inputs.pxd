@@ -13,7 +13,7 @@ from .parallel.run_blocks cimport weigh_all
 from .softmax.row_group cimport add_exactly, empty_tally, Tally
 
 cdef enum:
-    FEW = 64  # weights
+    FEW = 64  # labels or weights
 
 
 cdef struct Rows:
