@@ -4,15 +4,16 @@ from .arguments cimport (
     CHECKED, EXTREME, gradient_divisor, is_extreme, NONE, read_axis, Reducing, REFUSED, result_of, SCALED,
     SCATTERED, Sums, SUMS_ONLY,
 )
-from .elementwise.items cimport Count
-from .elementwise.problem cimport Elements, hard_bytes, LOGISTIC
+from .elementwise.block cimport all_elements
+from .elementwise.label_bits cimport hard_bytes
+from .elementwise.problem cimport Elements, LOGISTIC
 from .inputs cimport Factors, read_output, Weights
 from .memory.memory cimport F16, F64
 from .memory.views cimport (
     address_of, are_apart, MOST_AXES, new_array, new_bytes, new_like, new_losses, same_shape, View, view_of,
     view_of_number,
 )
-from .parallel.run_blocks cimport all_elements
+from .parallel.totals cimport empty_totals, Totals
 
 cdef enum:
     LABELS_KEPT_FROM = 262144  # fewer are still in a cache when they are read again
@@ -91,13 +92,13 @@ cdef inline bint read_element_output(object out, ElementsCall* c) except -1:
 
 cdef inline object check_elements(ElementsCall* c, object numpy):
     """Whether all labels are accepted; returns memory that keeps those of many elements."""
-    cdef Count total
+    cdef Totals total
     kept = True
     if c.x.size >= LABELS_KEPT_FROM:
         kept = new_bytes(numpy, hard_bytes(c.x.size))
         c.p.hard = <unsigned char*> address_of(kept)
     all_elements(&c.p, NULL, True, c.threads, &total)
-    return kept if total.bad < 0 else False
+    return kept if total.bad_row < 0 else False
 
 
 cdef inline object compute_elements(
@@ -105,8 +106,7 @@ cdef inline object compute_elements(
 ):
     """The result, or why there is none; what is written of the caller's is written last."""
     cdef bint writes = c.wants_grad or c.wants_hess or grad_out is not None
-    cdef Count total
-    total.loss, total.bad = 0, -1
+    cdef Totals total = empty_totals()
     c.sums.weight, c.sums.nonzero = c.weights.total, c.weights.nonzero
     if c.known & SUMS_ONLY:
         return c.sums.weight, c.sums.valid, c.sums.nonzero
@@ -136,7 +136,7 @@ cdef inline object compute_elements(
         all_elements(&c.p, &c.weights.spread if c.weights.given else NULL, False, c.threads, &total)
     elif losses is not None:
         losses.fill(0)
-    if total.bad >= 0:
+    if total.bad_row >= 0:
         return REFUSED
     c.sums.loss = total.loss
     if not c.wants_grad and grad_out is None:

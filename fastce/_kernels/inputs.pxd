@@ -8,9 +8,9 @@ from .memory.views cimport (
     broadcast, is_output, lay_out, MOST_AXES, View, view_of, view_of_number, Walk, walk_of,
 )
 from .arguments cimport read_axis
-from .parallel.openmp cimport give_back, plain_arithmetic
-from .parallel.run_blocks cimport weigh_all
-from .softmax.row_group cimport add_exactly, empty_tally, Tally
+from .parallel.openmp cimport enter_ieee_state, leave_ieee_state
+from .parallel.totals cimport add_exactly, empty_totals, Totals
+from .parallel.weights cimport sum_weights
 
 cdef enum:
     FEW = 64  # labels or weights
@@ -65,12 +65,12 @@ cdef inline bint read_weights(object value, const Py_ssize_t* shape, Py_ssize_t 
     return broadcast(&w.view, shape, ndim, &w.spread)
 
 
-cdef inline void add_few(const layout* a, Tally* total) noexcept:
+cdef inline void add_few(const layout* a, Totals* total) noexcept:
     """What a few weights add up to: a team of threads costs more than that."""
     cdef double[FEW] weights
     cdef Py_ssize_t i
-    cdef uint64_t caller = plain_arithmetic()
-    total[0] = empty_tally()
+    cdef uint64_t caller = enter_ieee_state()
+    total[0] = empty_totals()
     if not weights_at(a, 0, a.size):
         total.bad_row = 0
     doubles_at(a, 0, a.size, weights)
@@ -78,13 +78,13 @@ cdef inline void add_few(const layout* a, Tally* total) noexcept:
         add_exactly(&total.weight, &total.weight_lost, weights[i])
         total.nonzero += weights[i] != 0
     total.weight += total.weight_lost
-    give_back(caller)
+    leave_ieee_state(caller)
 
 
 cdef inline bint add_weights(Weights* w, Py_ssize_t items, bint add_up, int threads) except -1:
     """Whether all weights are finite and not negative; their sum over the items, if asked for."""
     cdef layout all_of_it, once
-    cdef Tally total
+    cdef Totals total
     cdef Py_ssize_t times
     w.total, w.nonzero = items, items
     if not w.given:
@@ -96,7 +96,7 @@ cdef inline bint add_weights(Weights* w, Py_ssize_t items, bint add_up, int thre
     if once.size <= FEW:
         add_few(&once, &total)
     else:
-        weigh_all(&once, add_up, threads, &total)
+        sum_weights(&once, add_up, threads, &total)
     times = items // max(once.size, 1)  # what was broadcast is read once
     w.total, w.nonzero = total.weight * times if times else 0, total.nonzero * times
     return total.bad_row < 0

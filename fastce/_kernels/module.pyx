@@ -9,7 +9,6 @@ the arguments, copies them block by block or scales the weights, and calls again
 
 import numpy
 
-from cython.parallel cimport prange
 from libc.float cimport DBL_MAX
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free
@@ -22,18 +21,18 @@ from .arguments cimport (
 from .elements_call cimport (
     compute_elements, ElementsCall, read_element_labels, read_element_output, read_items, read_pos_weight,
 )
-from .elementwise.items cimport Count
-from .elementwise.problem cimport Elements, Function, RUN, SIGMOID
+from .elementwise.block cimport all_elements
+from .elementwise.problem cimport CHUNK, Elements, Function, SIGMOID
 from .inputs cimport add_weights, read_output, read_rows, read_weights, Rows, take_factors, view_rows
-from .memory.memory cimport copy_bytes, F16, F64, sweep_bytes
-from .memory.views cimport (
-    address_of, are_apart, new_array, new_like, new_losses, View, view_of,
-)
+from .memory.memory cimport F16, F64
+from .memory.views cimport address_of, are_apart, new_array, new_like, new_losses, View, view_of
 from .parallel.openmp cimport end_threads, kOpenMP, most_threads
-from .parallel.run_blocks cimport all_elements, softmax_rows
+from .parallel.sweep cimport sweep_memory
+from .parallel.totals cimport Totals
 from .simd.simd cimport vec
+from .simd.table cimport apply_function, VectorFunction
+from .softmax.block cimport softmax_rows
 from .softmax.problem cimport LOGSUMEXP, Output, Problem
-from .softmax.row_group cimport Tally
 from .softmax_call cimport (
     compute_softmax, place_gradient, place_new_gradient, place_rows, read_class_weight, read_grad_out,
     read_labels, SoftmaxCall,
@@ -145,7 +144,7 @@ def binary_losses(given, threads_for, Py_ssize_t streaming_bytes, int known=0, d
     c.ratio.memory = NULL
     try:
         if c.ratio.given:
-            if not take_factors(&c.ratio, min(RUN, c.x.size + SPARE)):
+            if not take_factors(&c.ratio, min(CHUNK, c.x.size + SPARE)):
                 return REFUSED
             c.p.pos_weight, c.p.period = c.ratio.data, max(c.ratio.view.size, 1)
         if not add_weights(&c.weights, c.sums.items, True, c.threads):
@@ -162,7 +161,7 @@ def activation(
     cdef Rows r
     cdef View like, o
     cdef Problem p
-    cdef Tally total
+    cdef Totals total
     if not read_rows(logits, axis, &r):
         return UNREADABLE
     if output == LOGSUMEXP:
@@ -203,7 +202,7 @@ def sigmoid(logits, out, num_threads, threads_for, Py_ssize_t streaming_bytes, i
     """The sigmoid of all elements, or why not."""
     cdef View x, o
     cdef Elements p
-    cdef Count total
+    cdef Totals total
     if not view_of(logits, &x) or not F16 <= x.kind <= F64:
         return UNREADABLE
     if out is not None and not read_output(out, &x, known & CHECKED, &o):
@@ -227,22 +226,29 @@ def sigmoid(logits, out, num_threads, threads_for, Py_ssize_t streaming_bytes, i
 
 def read_sweep(const unsigned char[::1] source, int num_threads):
     """Reads every byte, as fast as this machine can: the limit of a loss. Returns a checksum."""
-    cdef Py_ssize_t n = source.shape[0], part = 1 << 19, parts = (n + part - 1) // part, i
-    cdef const char* p = <const char*> &source[0] if n else NULL
-    cdef int64_t total = 0
-    with nogil:
-        for i in prange(parts, schedule="dynamic", num_threads=num_threads):
-            total += sweep_bytes(p + i * part, min(part, n - i * part))
-    return total
+    cdef Py_ssize_t n = source.shape[0]
+    cdef Totals total
+    sweep_memory(<const char*> &source[0] if n else NULL, NULL, n, num_threads, &total)
+    return total.valid
 
 
 def copy_sweep(const unsigned char[::1] source, unsigned char[::1] destination, int num_threads):
     """Reads every byte of the source and writes it past the caches: the limit of a gradient."""
-    cdef Py_ssize_t n = source.shape[0], part = 1 << 19, parts = (n + part - 1) // part, i
-    cdef const char* p = <const char*> &source[0] if n else NULL
-    cdef char* q = <char*> &destination[0] if n else NULL
+    cdef Py_ssize_t n = source.shape[0]
+    cdef Totals total
     if destination.shape[0] != n:
         raise ValueError(f"destination has {destination.shape[0]} bytes, source {n}")
-    with nogil:
-        for i in prange(parts, schedule="dynamic", num_threads=num_threads):
-            copy_bytes(p + i * part, q + i * part, min(part, n - i * part))
+    if n:
+        sweep_memory(<const char*> &source[0], <char*> &destination[0], n, num_threads, &total)
+
+
+def vector_function(int function, x, out, int kind):
+    """Applies exp, exp times 2^24, log, log1p or brief_log (0 to 4) to contiguous numbers.
+
+    A door for tests/kernels/test_vector_functions.py, which holds these functions to their ulp.
+    """
+    cdef VectorFunction f = <VectorFunction> function
+    if kind == F64:
+        apply_function[double](f, <const double*> address_of(x), x.size, <double*> address_of(out))
+    else:
+        apply_function[float](f, <const float*> address_of(x), x.size, <float*> address_of(out))

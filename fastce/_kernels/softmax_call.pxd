@@ -12,10 +12,11 @@ from .memory.views cimport (
     address_of, are_apart, lay_out, new_like, new_losses, same_shape, View, view_of, Walk, walk_like,
     without_axis,
 )
-from .parallel.run_blocks cimport count_all, softmax_rows, weigh_all
+from .parallel.totals cimport empty_totals, Totals
+from .parallel.weights cimport sum_weights
+from .softmax.block cimport count_all, softmax_rows
 from .softmax.rows cimport all_classes
 from .softmax.problem cimport Problem
-from .softmax.row_group cimport empty_tally, Tally
 
 
 cdef struct SoftmaxCall:
@@ -123,7 +124,7 @@ cdef inline bint place_targets(SoftmaxCall* c) noexcept:
     return True
 
 
-cdef inline void take_sums(const Tally* total, Sums* sums) noexcept:
+cdef inline void take_sums(const Totals* total, Sums* sums) noexcept:
     sums.loss, sums.weight, sums.valid, sums.nonzero = total.loss, total.weight, total.valid, total.nonzero
 
 
@@ -141,7 +142,7 @@ cdef inline bint count_few(const Problem* p, Py_ssize_t rows, Sums* sums) noexce
 cdef inline bint count_labels(SoftmaxCall* c) except -1:
     """What labels and weights alone tell: whether all labels are accepted, and the sums but for the loss."""
     cdef layout all_of_it, once
-    cdef Tally total
+    cdef Totals total
     if c.p.targets == NULL:
         if count_few(&c.p, c.rows.count, &c.sums):
             return True
@@ -150,7 +151,7 @@ cdef inline bint count_labels(SoftmaxCall* c) except -1:
     else:
         lay_out(&c.labels, &all_of_it)
         once = in_memory_order(all_of_it)
-        weigh_all(&once, False, c.threads, &total)
+        sum_weights(&once, False, c.threads, &total)
         c.sums.weight, c.sums.valid, c.sums.nonzero = c.weights.total, c.rows.count, c.weights.nonzero
     return total.bad_row < 0
 
@@ -168,7 +169,7 @@ cdef inline object compute_softmax(
 ):
     """The result, or why there is none; what is written of the caller's is written last."""
     cdef bint writes = c.wants_grad or c.wants_hess or grad_out is not None
-    cdef Tally total = empty_tally()
+    cdef Totals total = empty_totals()
     cdef bint scattered = not c.rows.can_walk or c.p.targets != NULL and not place_targets(c)
     if grad_out is not None and not scattered:
         scattered = not place_gradient(&c.out, &c.rows, streaming_bytes, &c.p)

@@ -11,6 +11,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "fastce"
+
+pytestmark = pytest.mark.skipif(not PACKAGE.is_dir(), reason="there are no sources here")
+
 SUFFIXES = {".py", ".pyi", ".pyx", ".pxd", ".h"}
 FOLDERS = ("fastce", "tests", "bench", "tools")
 SOURCES = [
@@ -153,6 +156,25 @@ def test_kernels_use_each_other_in_no_circle() -> None:
         done |= set(free)
 
 
+# What a compiler calls the instruction sets, and the kernels the length of their vectors.
+INSTRUCTION_SET = re.compile(
+    r"^\s*#\s*(?:el)?if.*\b(__(?:AVX|SSE|FMA|F16C|BMI|ARM|aarch64|x86_64|i386)\w*|FASTCE_VECTOR\w*)"
+)
+
+
+def test_instruction_sets_are_told_apart_in_one_room() -> None:
+    """A new instruction set is one header in simd/, and a line in isas.py and cpu.pyx."""
+    found = Counter()
+    for path in kernel_files():
+        name = str(path.relative_to(KERNELS))
+        text = path.read_text().replace("\\\n", " ")
+        found[room_of(name) or name] += sum(
+            map(bool, map(INSTRUCTION_SET.match, text.splitlines()))
+        )
+    assert found["simd"] > 0, "the rule sees nothing"
+    assert {room for room, count in found.items() if count} <= {"simd", "cpu.pyx"}
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_files_are_short(path) -> None:
     assert len(path.read_text().splitlines()) <= 400, "is it two files?"
@@ -194,3 +216,12 @@ def test_folders_are_small() -> None:
 def test_no_drawers_for_odds_and_ends() -> None:
     for path in PACKAGE.rglob("*.py"):
         assert path.stem.strip("_") not in {"utils", "util", "helpers", "common", "misc"}, path
+
+
+def test_one_loop_runs_all_threads() -> None:
+    """The kernels give their block functions to the one loop that gathers threads."""
+    loops = {
+        str(path.relative_to(KERNELS)): len(re.findall(r"\bin prange\(", path.read_text()))
+        for path in kernel_files()
+    }
+    assert {name: n for name, n in loops.items() if n} == {"parallel/run_blocks.pxd": 1}

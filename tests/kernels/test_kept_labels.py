@@ -33,8 +33,8 @@ def test_hard_labels_of_every_dtype(dtype, isa) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float16, *cases.DTYPES], ids=str)
-def test_runs_that_begin_anywhere(dtype, isa) -> None:
-    shape = (3, 97, 907)  # runs of the kernels begin at every bit of a byte
+def test_chunks_that_begin_anywhere(dtype, isa) -> None:
+    shape = (3, 97, 907)  # chunks of the kernels begin at every bit of a byte
     x = cases.random_logits(shape, np.dtype(np.float32)).astype(dtype)
     labels = cases.seeded(2).integers(0, 2, shape).astype(np.float32)
     weights = cases.seeded(3).random(shape[-1])

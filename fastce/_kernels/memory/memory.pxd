@@ -32,16 +32,18 @@ cdef extern from "<memory/strided.h>" namespace "fastce" nogil:
     bint weights_at(const layout*, Py_ssize_t first, Py_ssize_t n)
 
 cdef extern from "<memory/stream.h>" namespace "fastce" nogil:
-    cdef struct writer:
+    cdef struct writer "fastce::StreamWriter":
         char* out
         bint direct
-    writer write_through(char* stage, bint direct)
+    writer write_through "fastce::stream_writer"(char* stage, bint direct)
     void seek(writer&, char*)
-    char* room(const writer&)
+    char* room "fastce::reserve"(const writer&)
     Py_ssize_t line_gap(const writer&)
     void stream[T](T*, vec[T])
-    void skip(writer&, Py_ssize_t)
-    void advance(writer&, Py_ssize_t)
+    void skip "fastce::commit_streamed"(writer&, Py_ssize_t)
+    void advance "fastce::commit"(writer&, Py_ssize_t)
     void finish(writer&)
+
+cdef extern from "<memory/roofline.h>" namespace "fastce" nogil:
     int64_t sweep_bytes(const char*, Py_ssize_t)
     void copy_bytes(const char*, char*, Py_ssize_t)

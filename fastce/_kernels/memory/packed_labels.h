@@ -16,17 +16,7 @@ inline bool pack_labels(const float* z, ptrdiff_t n, unsigned char* out) {
             const vec<float> v = n - k >= part + width ? load(z + k + part)
                                                        : load(z + k + part, n - k > part ? n - k - part : 0, 0.0);
             soft |= (typename vec<float>::bits)(v.v * v.v - v.v);
-            const auto one = v.v > half.v;
-#if defined(__AVX512F__)
-            word = _mm512_cmp_ps_mask(__m512(v.v), __m512(half.v), _CMP_GT_OQ);
-            (void)one;
-#elif defined(__AVX2__)
-            word |= unsigned(_mm256_movemask_ps(__m256(one))) << part;
-#elif defined(__SSE2__)
-            word |= unsigned(_mm_movemask_ps(__m128(one))) << part;
-#else
-            for (int i = 0; i < width; ++i) word |= unsigned(one[i] & 1) << (part + i);
-#endif
+            word |= larger_lanes(v.v, half.v) << part;
         }
         out[k / 8] = (unsigned char)word;
         if (n - k > 8) out[k / 8 + 1] = (unsigned char)(word >> 8);

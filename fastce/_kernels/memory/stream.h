@@ -3,8 +3,8 @@
 // Design. A large gradient is not read again soon, so its lines should neither be fetched before they
 // are written nor push the logits out of the caches. Non-temporal stores do that, but only for whole,
 // aligned lines. So results are written to a small stage in the first-level cache, and every full line
-// goes out from there; what is left of a line waits for the next results. Where lines should stay in
-// the caches (small outputs, outputs over their own input) the writer hands out the memory itself.
+// is streamed from there; what is left of a line waits for the next results. Where lines should stay in
+// the caches (small outputs, outputs over their own input) the writer is direct: it reserves the memory itself.
 #pragma once
 
 #include "simd/vector.h"
@@ -13,36 +13,34 @@ namespace fastce {
 
 constexpr ptrdiff_t kLine = 64;
 
-struct writer {
+struct StreamWriter {
     char* out;         // where stage[0] belongs; a line's beginning unless direct
-    char* stage;       // at a line's beginning, with room for what is asked for at a time and two lines
+    char* stage;       // at a line's beginning, with room for what is reserved at a time and two lines
     ptrdiff_t filled;  // bytes in the stage, `before` included
     ptrdiff_t before;  // bytes of the first line that lie before the run and must not be touched
     bool direct;
 };
 
-FASTCE_INLINE writer write_through(char* stage, bool direct) {
-    return writer{nullptr, stage, 0, 0, direct};
+FASTCE_INLINE StreamWriter stream_writer(char* stage, bool direct) {
+    return StreamWriter{nullptr, stage, 0, 0, direct};
 }
 
-// Ends the run: what is left in the stage goes out by ordinary stores.
-FASTCE_INLINE void flush(writer& w) {
+// Ends the run: what is left in the stage is written by ordinary stores.
+FASTCE_INLINE void flush(StreamWriter& w) {
     if (!w.direct && w.filled > w.before) {
         memcpy(w.out + w.before, w.stage + w.before, size_t(w.filled - w.before));
         w.filled = w.before = 0;
     }
 }
 
-// Ends all runs: what was written is there for other threads to see.
-inline void finish(writer& w) {
+// Ends all runs: other threads see what was written.
+inline void finish(StreamWriter& w) {
     flush(w);
-#if defined(__SSE2__)
-    if (!w.direct) _mm_sfence();
-#endif
+    if (!w.direct) end_streams();
 }
 
 // Begins, or goes on with, a run at p.
-inline void seek(writer& w, char* p) {
+inline void seek(StreamWriter& w, char* p) {
     if (w.direct) {
         w.out = p;
     } else if (p != w.out + w.filled) {
@@ -53,52 +51,10 @@ inline void seek(writer& w, char* p) {
 }
 
 // Where the next bytes of the run are to be written.
-FASTCE_INLINE char* room(const writer& w) { return w.direct ? w.out : w.stage + w.filled; }
+FASTCE_INLINE char* reserve(const StreamWriter& w) { return w.direct ? w.out : w.stage + w.filled; }
 
-FASTCE_INLINE void write_line(char* out, const char* stage) {
-#if defined(__AVX512F__)
-    _mm512_stream_si512((__m512i*)out, _mm512_load_si512(stage));
-#elif defined(__AVX2__)
-    for (int k = 0; k < kLine; k += 32)
-        _mm256_stream_si256((__m256i*)(out + k), _mm256_load_si256((const __m256i*)(stage + k)));
-#elif defined(__SSE2__)
-    for (int k = 0; k < kLine; k += 16)
-        _mm_stream_si128((__m128i*)(out + k), _mm_load_si128((const __m128i*)(stage + k)));
-#else
-    memcpy(out, stage, kLine);
-#endif
-}
-
-// How many bytes are missing to the end of a line; from there on whole lines may go out without the stage.
-FASTCE_INLINE ptrdiff_t line_gap(const writer& w) { return w.direct ? 0 : -w.filled & (kLine - 1); }
-
-// One whole vector past the caches, to memory as aligned as the vector is long.
-template <class T> FASTCE_INLINE void stream(T* p, vec<T> v) {
-#if defined(__AVX512F__)
-    if constexpr (sizeof(T) == 4) return _mm512_stream_ps((float*)p, __m512(v.v));
-    if constexpr (sizeof(T) == 8) return _mm512_stream_pd((double*)p, __m512d(v.v));
-    if constexpr (sizeof(T) == 2) {
-        T part[vec<T>::lanes];
-        store(part, v);
-        return _mm256_stream_si256((__m256i*)p, _mm256_loadu_si256((const __m256i*)part));
-    }
-#elif defined(__AVX2__)
-    if constexpr (sizeof(T) == 4) return _mm256_stream_ps((float*)p, __m256(v.v));
-    if constexpr (sizeof(T) == 8) return _mm256_stream_pd((double*)p, __m256d(v.v));
-    if constexpr (sizeof(T) == 2) {
-        T part[vec<T>::lanes];
-        store(part, v);
-        return _mm_stream_si128((__m128i*)p, _mm_loadu_si128((const __m128i*)part));
-    }
-#endif
-    store(p, v);
-}
-
-// Says that n bytes, whole lines, have gone out by stream().
-FASTCE_INLINE void skip(writer& w, ptrdiff_t n) { w.out += n; }
-
-// Says that n more bytes are in room(); full lines leave the stage.
-FASTCE_INLINE void advance(writer& w, ptrdiff_t n) {
+// Says that n more bytes are where reserve() told; full lines leave the stage.
+FASTCE_INLINE void commit(StreamWriter& w, ptrdiff_t n) {
     if (w.direct) {
         w.out += n;
         return;
@@ -110,7 +66,7 @@ FASTCE_INLINE void advance(writer& w, ptrdiff_t n) {
         w.before = 0;
         done = kLine;
     }
-    for (; done + kLine <= w.filled; done += kLine) write_line(w.out + done, w.stage + done);
+    for (; done + kLine <= w.filled; done += kLine) stream_line(w.out + done, w.stage + done);
     if (done) {
         memcpy(w.stage, w.stage + done, kLine);
         w.out += done;
@@ -118,38 +74,13 @@ FASTCE_INLINE void advance(writer& w, ptrdiff_t n) {
     }
 }
 
-// The memory limit, for benchmarks: reads every byte once; or reads and writes past the caches.
-inline int64_t sweep_bytes(const char* p, ptrdiff_t n) {
-    typename vec<double>::bits a{}, b{};
-    constexpr ptrdiff_t step = 2 * sizeof a;
-    ptrdiff_t i = 0;
-    for (; i + step <= n; i += step) {
-        typename vec<double>::bits x, y;
-        memcpy(&x, p + i, sizeof x);
-        memcpy(&y, p + i + sizeof x, sizeof y);
-        a ^= x;
-        b ^= y;
-    }
-    int64_t total = 0;
-    a ^= b;
-    for (unsigned k = 0; k < sizeof a / 8; ++k) total ^= int64_t(a[k]);
-    for (; i < n; ++i) total ^= p[i];
-    return total;
-}
-inline void copy_bytes(const char* from, char* to, ptrdiff_t n) {
-    ptrdiff_t i = 0;
-    if (reinterpret_cast<uintptr_t>(to) % kLine == 0) {
-        alignas(kLine) char line[kLine];
-        for (; i + kLine <= n; i += kLine) {
-            prefetch_ahead(from + i);
-            memcpy(line, from + i, kLine);
-            write_line(to + i, line);
-        }
-    }
-    memcpy(to + i, from + i, size_t(n - i));
-#if defined(__SSE2__)
-    _mm_sfence();
-#endif
-}
+// How many bytes are missing to the end of a line; from there on whole lines may be written by stream().
+FASTCE_INLINE ptrdiff_t line_gap(const StreamWriter& w) { return w.direct ? 0 : -w.filled & (kLine - 1); }
+
+// One whole vector past the caches, to memory as aligned as the vector is long.
+template <class T> FASTCE_INLINE void stream(T* p, vec<T> v) { stream_all(p, v.v); }
+
+// Says that n bytes, whole lines, have been written by stream().
+FASTCE_INLINE void commit_streamed(StreamWriter& w, ptrdiff_t n) { w.out += n; }
 
 }  // namespace fastce

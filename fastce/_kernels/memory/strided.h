@@ -1,4 +1,4 @@
-// Arrays of any layout and byte order, read in the order of their indices or just somehow.
+// Arrays of any layout and byte order, read in the order of their indices, or of memory.
 #pragma once
 
 #include <cmath>
@@ -69,17 +69,17 @@ template <class S> inline void gather(const char* p, ptrdiff_t stride, ptrdiff_t
     }
 }
 
-struct sixteen {
+struct sixteen_bytes {
     char bytes[16];
 };
 
 // Calls f(address, count, where) for pieces of the elements first … first + n - 1, each of them native and
-// contiguous, as it lies or gathered; `where` counts from `first`.
+// contiguous, in place or gathered; `where` counts from `first`.
 template <class F> inline void for_pieces(const layout& a, ptrdiff_t first, ptrdiff_t n, F f) {
     constexpr ptrdiff_t kGathered = 128;
     alignas(64) char gathered[kGathered * 16];
     const ptrdiff_t length = a.axes ? a.length[a.axes - 1] : 1, stride = a.axes ? a.stride[a.axes - 1] : 0;
-    const bool as_it_lies = !a.swapped && (stride == a.itemsize || length == 1);
+    const bool contiguous = !a.swapped && (stride == a.itemsize || length == 1);
     for (ptrdiff_t done = 0; done < n;) {
         ptrdiff_t rest = (first + done) / length, within = (first + done) % length;
         const char* p = a.data + within * stride;
@@ -88,14 +88,14 @@ template <class F> inline void for_pieces(const layout& a, ptrdiff_t first, ptrd
             rest /= a.length[i];
         }
         ptrdiff_t count = length - within < n - done ? length - within : n - done;
-        if (!as_it_lies) {
+        if (!contiguous) {
             if (count > kGathered) count = kGathered;
             switch (a.itemsize) {
             case 1: gather(p, stride, count, a.swapped, reinterpret_cast<uint8_t*>(gathered)); break;
             case 2: gather(p, stride, count, a.swapped, reinterpret_cast<uint16_t*>(gathered)); break;
             case 4: gather(p, stride, count, a.swapped, reinterpret_cast<uint32_t*>(gathered)); break;
             case 8: gather(p, stride, count, a.swapped, reinterpret_cast<uint64_t*>(gathered)); break;
-            default: gather(p, stride, count, a.swapped, reinterpret_cast<sixteen*>(gathered));
+            default: gather(p, stride, count, a.swapped, reinterpret_cast<sixteen_bytes*>(gathered));
             }
             p = gathered;
         }
@@ -142,17 +142,17 @@ inline void prefetch_elements(const layout* a, ptrdiff_t first, ptrdiff_t n) {
     if (a->axes == 1 && a->stride[0] == a->itemsize) prefetch_run(a->data + first * a->itemsize, n * a->itemsize);
 }
 
-// Whether numbers of this kind lie one after another, as the type that they are.
-template <class S> inline bool lies_as(const layout& a, int kind) {
+// Whether numbers of this kind are contiguous, aligned and in this machine's byte order.
+template <class S> inline bool is_contiguous_as(const layout& a, int kind) {
     return a.kind == kind && !a.swapped && a.axes == 1 && a.stride[0] == ptrdiff_t(sizeof(S)) &&
            reinterpret_cast<uintptr_t>(a.data) % alignof(S) == 0;
 }
 
-// The same as integers_at, where they lie if that is one int64 after another, else in `room`.
-inline const int64_t* find_integers(const layout* a, ptrdiff_t first, ptrdiff_t n, int64_t* room) {
-    if (lies_as<int64_t>(*a, I64)) return reinterpret_cast<const int64_t*>(a->data) + first;
-    integers_at(a, first, n, room);
-    return room;
+// Their address if they are contiguous int64, else that of the buffer, into which integers_at has read them.
+inline const int64_t* find_integers(const layout* a, ptrdiff_t first, ptrdiff_t n, int64_t* buffer) {
+    if (is_contiguous_as<int64_t>(*a, I64)) return reinterpret_cast<const int64_t*>(a->data) + first;
+    integers_at(a, first, n, buffer);
+    return buffer;
 }
 
 template <class S> inline void as_doubles(const char* p, ptrdiff_t n, double* __restrict out) {
@@ -165,11 +165,11 @@ inline void doubles_at(const layout* a, ptrdiff_t first, ptrdiff_t n, double* ou
     });
 }
 
-// The same, where they lie if that is one double after another, else in `room`.
-inline const double* find_doubles(const layout* a, ptrdiff_t first, ptrdiff_t n, double* room) {
-    if (lies_as<double>(*a, F64)) return reinterpret_cast<const double*>(a->data) + first;
-    doubles_at(a, first, n, room);
-    return room;
+// Their address if they are contiguous doubles, else that of the buffer, into which doubles_at has read them.
+inline const double* find_doubles(const layout* a, ptrdiff_t first, ptrdiff_t n, double* buffer) {
+    if (is_contiguous_as<double>(*a, F64)) return reinterpret_cast<const double*>(a->data) + first;
+    doubles_at(a, first, n, buffer);
+    return buffer;
 }
 
 // Whether a number can be a weight: finite and not negative. In half precision bits tell; -0 is 0.

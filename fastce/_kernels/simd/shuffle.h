@@ -1,27 +1,13 @@
 // Moving lanes about: permutations, and the sums of many short rows that lie one after another.
 #pragma once
 
-#include "simd/vector.h"
 #include "simd/sums.h"
 
 namespace fastce {
 
 // v[index[0]], v[index[1]], …
 template <class T> FASTCE_INLINE vec<T> permute(vec<T> v, typename vec<T>::mask index) {
-    using raw = typename vec<T>::raw;
-    constexpr int lanes = vec<T>::lanes;
-#if defined(__AVX512F__)
-    if constexpr (lanes == 16) {
-        return raw(_mm512_maskz_permutexvar_ps(0xffff, __m512i(index), __m512(v.v)));
-    } else {
-        return raw(_mm512_maskz_permutexvar_pd(0xff, __m512i(index), __m512d(v.v)));
-    }
-#elif defined(__AVX2__)
-    if constexpr (lanes == 8) return raw(_mm256_permutevar8x32_ps(__m256(v.v), __m256i(index)));
-#endif
-    raw r{};
-    for (int k = 0; k < lanes; ++k) r[k] = v.v[index[k]];
-    return r;
+    return permute_lanes(v.v, index);
 }
 
 // Lanes of a and b, which count as one array, in the order that Order::at(lane, lanes, part) tells.
@@ -63,12 +49,12 @@ template <class Op, class T, int levels, class Row> FASTCE_INLINE vec<T> folded(
     }
 }
 
-// What rows are folded by: their sum, or their maximum, for which NaN is no number.
-struct adding {
+// What rows are folded by: their sum, or their maximum, which passes over NaN.
+struct sum_of {
     static vec<double> none() { return 0.0; }
     static FASTCE_INLINE vec<double> of(vec<double> a, vec<double> b) { return a + b; }
 };
-struct topping {
+struct maximum_of {
     static vec<double> none() { return -std::numeric_limits<double>::infinity(); }
     static FASTCE_INLINE vec<double> of(vec<double> a, vec<double> b) { return maximum(a, b); }
 };
@@ -100,7 +86,7 @@ template <class Op, class lane> FASTCE_INLINE vec<double> fold_wide(const lane* 
     vec<double> totals[lanes];
     for (int i = 0; i < lanes; ++i)
         totals[i] = Op::of(select<double>(in_row, load_widened(e + i * classes + whole), Op::none()), Op::none());
-    if constexpr (sizeof(lane) == 8 && std::is_same_v<Op, adding>) {
+    if constexpr (sizeof(lane) == 8 && std::is_same_v<Op, sum_of>) {
         if (whole == 0) return folded_all(totals);
         vec<double> losts[lanes];
         for (int i = 0; i < lanes; ++i) {
@@ -127,10 +113,10 @@ template <class Op, class T> inline vec<double> fold_rows(const vec<T>* v, ptrdi
     return fold_wide<Op>(e, classes);
 }
 template <class T> inline vec<double> row_sums(const vec<T>* v, ptrdiff_t first, ptrdiff_t count) {
-    return fold_rows<adding>(v, first, count);
+    return fold_rows<sum_of>(v, first, count);
 }
-template <class T> inline vec<double> row_tops(const vec<T>* v, ptrdiff_t first, ptrdiff_t count) {
-    return fold_rows<topping>(v, first, count);
+template <class T> inline vec<double> row_maxima(const vec<T>* v, ptrdiff_t first, ptrdiff_t count) {
+    return fold_rows<maximum_of>(v, first, count);
 }
 
 }  // namespace fastce

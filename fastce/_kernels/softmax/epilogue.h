@@ -1,7 +1,8 @@
 // The ends of a group of rows: labels, weights, sums of exponentials, losses. Numbers are double.
 #pragma once
 
-#include "simd/exp_log.h"
+#include "simd/exp.h"
+#include "simd/log.h"
 #include "simd/sums.h"
 
 #include <cmath>

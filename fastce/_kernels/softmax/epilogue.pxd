@@ -2,6 +2,7 @@
 
 from libc.math cimport INFINITY, NAN
 
+from ..parallel.totals cimport add_exactly, Totals
 from ..simd.simd cimport (
     doubles, exp, has_nan, index_of, kExpScale, lane_sum, log1p, log_for, multiply_subtract, put_doubles,
     real, set_lane, store_narrow_first, vec, where_below, where_zero,
@@ -9,7 +10,7 @@ from ..simd.simd cimport (
 from ..softmax.problem cimport (
     GRADIENT, LOG_SOFTMAX, LOGSUMEXP, Problem, is_smoothed, needs_maximum, targets_vary,
 )
-from ..softmax.row_group cimport WIDTH, RowGroup, Tally, add_exactly
+from ..softmax.row_group cimport WIDTH, RowGroup
 from ..softmax.rows cimport coefficients_of, kUnderflowBelow, row_coefficients
 
 
@@ -85,12 +86,12 @@ cdef inline void write_logsumexp(const Problem* p, RowGroup* g, real* like) noex
         set_lane(<vec[real]*> p.losses, g.first + i, g.row_max[i] + log_sum)
 
 
-cdef inline void end_group(const Problem* p, RowGroup* g, Tally* tally, real* like) noexcept nogil:
+cdef inline void end_group(const Problem* p, RowGroup* g, Totals* totals, real* like) noexcept nogil:
     """The losses of a group: added up, and written if asked for."""
     cdef vec[double] total = vec[double](0.0)
     cdef Py_ssize_t i
     if g.fused_loss >= 0:
-        add_exactly(&tally.loss, &tally.loss_lost, g.fused_loss)
+        add_exactly(&totals.loss, &totals.loss_lost, g.fused_loss)
         return
     if p.output == LOGSUMEXP:
         write_logsumexp(p, g, like)
@@ -101,7 +102,7 @@ cdef inline void end_group(const Problem* p, RowGroup* g, Tally* tally, real* li
         total = total + doubles(g.loss + i)
         if p.losses != NULL:
             store_narrow_first(<vec[real]*> p.losses, g.first + i, doubles(g.loss + i), g.rows - i)
-    add_exactly(&tally.loss, &tally.loss_lost, lane_sum(total))
+    add_exactly(&totals.loss, &totals.loss_lost, lane_sum(total))
 
 
 # Coefficients ---------------------------------------------------------------------------------------
@@ -117,6 +118,16 @@ cdef inline void find_hess_scales(
     put_doubles(g.hess_scale + i, f.alpha)
     put_doubles(g.hess_square + i, square)
     put_doubles(g.label_hess + i, label * (f.alpha * others + square * label))
+
+
+cdef inline vec[double] label_gradient(
+    const RowGroup* g, Py_ssize_t i, vec[double] target, vec[double] others, row_coefficients f,
+    vec[double] grad_scale,
+) noexcept nogil:
+    """The gradient at the reference where others have targets: with few roundings also where it wins."""
+    cdef vec[double] own = doubles(g.exp_label + i), rest = doubles(g.sum_others + i)
+    cdef vec[double] of_winner = grad_scale * (others - (target + others) * (rest * f.inverse))
+    return where_below(rest, own, of_winner, f.label_grad)
 
 
 cdef inline void find_coefficients(const Problem* p, RowGroup* g, Py_ssize_t i) noexcept nogil:
@@ -144,6 +155,8 @@ cdef inline void find_coefficients(const Problem* p, RowGroup* g, Py_ssize_t i) 
         lacking = lacking - multiply_subtract(f.prob_scale, f.total, f.alpha)
         put_doubles(g.prob_scale_lo + i, lacking * f.inverse * unscale)
     put_doubles(g.label_grad + i, f.label_grad)
+    if is_smoothed(p):
+        put_doubles(g.label_grad + i, label_gradient(g, i, target, others, f, grad_scale))
     if p.hess != NULL:
         find_hess_scales(p, g, i, f, grad_scale)
 

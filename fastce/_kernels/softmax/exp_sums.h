@@ -5,7 +5,7 @@
 // inlined: within a longer function GCC keeps their sum and constants in memory.
 #pragma once
 
-#include "simd/exp_log.h"
+#include "simd/exp.h"
 #include "simd/sums.h"
 
 #include <cmath>

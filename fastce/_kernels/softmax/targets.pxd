@@ -5,14 +5,14 @@ is one number (problem.pxd).
 """
 
 from ..memory.memory cimport numbers
-from ..simd.simd cimport first, lane, lanes_of, linear, real, set_lane, vec, weighted
+from ..simd.simd cimport first, lanes_of, linear, real, vec, weighted
 from ..softmax.problem cimport Problem
 
 
 cdef inline void targets_of_classes(
     const Problem* p, const char* targets, Py_ssize_t c, Py_ssize_t n, vec[real]* out
 ) noexcept nogil:
-    """Targets of the classes c … c + n - 1, the label's share left out; `targets`: the row's own from there."""
+    """Targets of the classes c … c + n - 1, the label as any other; `targets`: the row's own from there."""
     cdef Py_ssize_t k, at, width = lanes_of(<vec[real]*> NULL)
     if targets != NULL:
         numbers(targets, p.target_kind, n, out)
@@ -26,8 +26,3 @@ cdef inline void targets_of_classes(
             out[at] = linear(out[at], p.hard_mass, p.uniform_mass)
     if n % width:
         out[n // width] = first(out[n // width], <int>(n % width))
-
-
-cdef inline void add_label_target(vec[real]* targets, Py_ssize_t at, double target) noexcept nogil:
-    """Adds the label's share to its target."""
-    set_lane(targets, at, lane(targets, at) + target)

@@ -93,9 +93,9 @@ template <class T> FASTCE_INLINE typename vec<T>::mask is_class(vec<T> labels, i
     return integers(labels.v) == integers{} + integer_lane<T>(c);
 }
 
-// The value in the rows whose label is class c, else 0.
-template <class T> FASTCE_INLINE vec<T> where_class(vec<T> labels, int64_t c, vec<T> value) {
-    return where<T>(is_class(labels, c), value);
+// The value in the rows whose label is class c, elsewhere another.
+template <class T> FASTCE_INLINE vec<T> where_class(vec<T> labels, int64_t c, vec<T> value, vec<T> other) {
+    return select<T>(is_class(labels, c), value, other);
 }
 
 // Adds the exponentials of classes c, c + 1, … (rows of `pitch` vectors) to the sums of their rows, the

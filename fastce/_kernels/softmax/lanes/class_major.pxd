@@ -21,7 +21,7 @@ cdef extern from "<softmax/lanes/class_major.h>" namespace "fastce" nogil:
         const vec[T]*, Py_ssize_t pitch, Py_ssize_t vectors, int64_t c, Py_ssize_t classes,
         const vec[T]* labels, wide_lanes[T]* sums, vec[T]* exp_label,
     )
-    vec[T] where_class[T](vec[T] labels, int64_t c, vec[T] value)
+    vec[T] where_class[T](vec[T] labels, int64_t c, vec[T] value, vec[T] other)
     cdef struct run_writer:
         bint streaming
         char* stages

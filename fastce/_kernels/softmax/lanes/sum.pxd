@@ -10,6 +10,7 @@ from libc.string cimport memset
 from libc.math cimport INFINITY
 
 from ...memory.memory cimport writer
+from ...parallel.totals cimport Totals
 from ...simd.simd cimport (
     lanes_of, load_first, maximum, number, prefetch_run, real, set_lane, store_doubles, vec,
 )
@@ -24,7 +25,7 @@ from ...softmax.outputs cimport row_lanes
 from ...softmax.problem cimport (
     LOG_SOFTMAX, Problem, has_default_options, is_smoothed, needs_maximum, targets_vary,
 )
-from ...softmax.row_group cimport GROUP, RowGroup, Tally
+from ...softmax.row_group cimport GROUP, RowGroup
 from ...softmax.rows cimport check_range, kLabelUnderflow, kOutOfRange
 from ...softmax.shift cimport first_shift, is_out_of_range, log_of_classes, looks_shifted, shift_of_maximum
 
@@ -206,7 +207,7 @@ cdef inline void sum_targets(const Problem* p, const Columns* t, real* like) noe
                 targets[v], load_first(x + i, t.rows - i, 0), t.group[i // GROUP].row_max + i % GROUP
             )
             sums[v].add(targets[v])
-            of_reference[v] = of_reference[v] + where_class(r.label[v], c, targets[v])
+            of_reference[v] = where_class(r.label[v], c, targets[v], of_reference[v])
     for v in range(t.vectors):
         g, i = t.group + v // some, v % some * width
         distances[v].store(g.distance + i)
@@ -255,7 +256,7 @@ cdef inline void find_label_logits(
             g.label_logit[i] = number(x + g.label[i] * p.class_stride + i) - g.shift[i]
 
 
-cdef inline void end_columns(const Problem* p, const Columns* t, Tally* tally, real* like) noexcept nogil:
+cdef inline void end_columns(const Problem* p, const Columns* t, Totals* totals, real* like) noexcept nogil:
     """The losses of the tile."""
     cdef Py_ssize_t k
     if targets_vary(p):
@@ -265,18 +266,18 @@ cdef inline void end_columns(const Problem* p, const Columns* t, Tally* tally, r
     for k in range(t.groups):
         if t.group[k].fused_loss < 0 and (t.group[k].label_underflow or is_smoothed(p)):
             find_label_logits(p, t, k, like)
-        end_group(p, t.group + k, tally, like)
+        end_group(p, t.group + k, totals, like)
 
 
 cdef inline void columns_of_block(
-    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Tally* tally, real* like
+    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Totals* totals, real* like
 ) noexcept nogil:
     """All of a block: sums, losses, gradients, tile by tile."""
     cdef Columns t = columns_in(p, end - begin, scratch)
     while begin < end:
-        begin_columns(p, &t, begin, end, tally, like)
+        begin_columns(p, &t, begin, end, totals, like)
         sum_columns(p, &t, like)
-        end_columns(p, &t, tally, like)
+        end_columns(p, &t, totals, like)
         if p.output == LOG_SOFTMAX:
             write_log_softmaxes(p, &t, like)
         elif p.grad != NULL:

@@ -9,12 +9,13 @@ not even a group would fit, they are computed once more.
 from libc.string cimport memset
 
 from ...memory.memory cimport numbers, prefetch_elements
+from ...parallel.totals cimport Totals
 from ...simd.simd cimport lanes_of, linear, prefetch_run, real, vec
 from ...softmax.exp_sums cimport take_exps
 from ...softmax.lanes.class_major cimport kStage, put_labels, run_writer, where_class
 from ...softmax.outputs cimport row_lanes
 from ...softmax.problem cimport LOG_SOFTMAX, Problem
-from ...softmax.row_group cimport GROUP, RowGroup, Tally, clear_group, read_rows
+from ...softmax.row_group cimport GROUP, RowGroup, clear_group, read_rows
 from ...softmax.rows cimport grad_lanes
 
 cdef enum:
@@ -162,7 +163,7 @@ cdef inline const real* logits_at(const Problem* p, Py_ssize_t row, real* like) 
 
 
 cdef inline void begin_columns(
-    const Problem* p, Columns* t, Py_ssize_t row, Py_ssize_t end, Tally* tally, real* like
+    const Problem* p, Columns* t, Py_ssize_t row, Py_ssize_t end, Totals* totals, real* like
 ) noexcept nogil:
     """The tile that begins with this row, and its labels."""
     cdef Py_ssize_t k, outer = row // p.inner, inner = row % p.inner
@@ -183,7 +184,7 @@ cdef inline void begin_columns(
         g.first = row + k * GROUP
         g.rows = min(GROUP, t.rows - k * GROUP)
         g.fused_loss = -1
-        read_rows(p, g, tally)
+        read_rows(p, g, totals)
         if t.shifted:
             memset(g.shift, 0, sizeof(g.shift))
         put_labels(g.label, GROUP, labels + k * vectors_of_group(like))
@@ -247,7 +248,7 @@ cdef inline void targets_of_class(
     cdef const vec[real]* own = <const vec[real]*> m.given_target
     if p.targets == NULL:
         for v in range(t.vectors):
-            out[v] = vec[real](p.uniform_mass * weight) + where_class(labels[v], c, own[v])
+            out[v] = where_class(labels[v], c, own[v], vec[real](p.uniform_mass * weight))
         return
     numbers(t.targets + c * p.target_class_stride, p.target_kind, t.rows, out)
     for v in range(t.vectors):

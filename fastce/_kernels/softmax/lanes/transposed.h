@@ -17,21 +17,7 @@ namespace fastce {
 constexpr ptrdiff_t kFewClasses = vec<float>::lanes < 8 ? 0 : 13;
 
 // Four lanes at p, and at every `pitch` after it, as many as fill a vector.
-#if defined(__AVX2__)
-FASTCE_INLINE __m256 two_quads(const float* p, ptrdiff_t pitch) {
-    return _mm256_set_m128(_mm_loadu_ps(p + pitch), _mm_loadu_ps(p));
-}
-#endif
-FASTCE_INLINE vec<float> load_quads(const float* p, ptrdiff_t pitch) {
-#if defined(__AVX512F__)
-    const __m512 low = _mm512_castps256_ps512(two_quads(p, pitch));
-    return vec<float>::raw(_mm512_mask_insertf32x8(low, 0xffff, low, two_quads(p + 2 * pitch, pitch), 1));
-#elif defined(__AVX2__)
-    return vec<float>::raw(two_quads(p, pitch));
-#else
-    return load(p);
-#endif
-}
+FASTCE_INLINE vec<float> load_quads(const float* p, ptrdiff_t pitch) { return load_groups_of_four(p, pitch); }
 template <class T> FASTCE_INLINE void store_quads(T* p, ptrdiff_t pitch, vec<T> v) {
     T part[vec<T>::lanes];
     store(part, v);

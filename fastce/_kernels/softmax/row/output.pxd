@@ -10,12 +10,13 @@ from libc.stdint cimport int64_t
 
 from ...memory.memory cimport advance, line_gap, room, seek, skip, stream, writer
 from ...simd.simd cimport (
-    lanes_of, load_first, load_lanes, lost, put, put_lane, real, scaled_exp, store, store_first, vec,
+    lanes_of, load_first, load_lanes, lost, put, put_lane, real, scaled_exp, set_lane, store, store_first,
+    vec,
 )
 from ...softmax.outputs cimport gradient_of, hessian_of, log_softmax_of, offset_of, row_terms
 from ...softmax.problem cimport LOG_SOFTMAX, Problem, targets_vary
 from ...softmax.row_group cimport RowGroup
-from ...softmax.targets cimport add_label_target, targets_of_classes
+from ...softmax.targets cimport targets_of_classes
 
 cdef enum:
     BLOCK_VECTORS = 64  # of a block: as much as is swept before the row before is written on
@@ -32,7 +33,7 @@ cdef struct Pending:
     bint waiting, skipped
     int64_t label, given_label, winner
     double shift, row_max, log_sum
-    double prob_scale_hi, prob_scale_lo, grad_scale, label_grad, label_target
+    double prob_scale_hi, prob_scale_lo, grad_scale, label_grad, given_target
     double inverse_sum, hess_scale, hess_square, label_hess, winner_hess
     Py_ssize_t number
     const char* logits
@@ -59,7 +60,7 @@ cdef inline void await_output(
     row.shift, row.row_max, row.log_sum = g.shift[i], g.row_max[i], g.log_sum[i]
     row.prob_scale_hi, row.prob_scale_lo = g.prob_scale_hi[i], g.prob_scale_lo[i]
     row.grad_scale, row.label_grad = g.grad_scale[i], g.label_grad[i]
-    row.label_target = g.given_target[i]
+    row.given_target = g.given_target[i]
     row.inverse_sum, row.hess_scale, row.hess_square = g.inverse_sum[i], g.hess_scale[i], g.hess_square[i]
     row.label_hess, row.winner_hess = g.label_hess[i], g.winner_hess[i]
     row.logits = x
@@ -200,7 +201,7 @@ cdef inline void write_block(
             given = given + c * p.target_class_stride
         targets_of_classes(p, given, c, n, &made[0])
         if c <= row.given_label < c + n:
-            add_label_target(&made[0], row.given_label - c, row.label_target)
+            set_lane(&made[0], row.given_label - c, row.given_target)
         targets = &made[0]
     at.winner, at.label_value = NO_CLASS, row.label_grad
     put_out(result, n, &at, x, exps, targets, t, w)

@@ -11,8 +11,10 @@ from libc.math cimport INFINITY
 from libc.string cimport memset
 
 from ...memory.memory cimport writer
+from ...parallel.totals cimport Totals
 from ...simd.simd cimport (
-    index_of, kExpScale, kLeastRest, lane, lanes_of, load_first, number, put, real, scaled_exp, vec, wide_sum,
+    index_of, kExpScale, kLeastRest, lane, lanes_of, load_first, number, put, real, scaled_exp, set_lane,
+    vec, wide_sum,
 )
 from ...softmax.epilogue cimport end_group, find_coefficients, hess_of_winner, set_reference
 from ...softmax.exp_sums cimport sweep_span
@@ -21,12 +23,12 @@ from ...softmax.outputs cimport row_terms
 from ...softmax.row.output cimport (
     BLOCK_VECTORS, Pending, await_output, seek_row, terms_of, write_block, write_row,
 )
-from ...softmax.row_group cimport GROUP, RowGroup, Tally, clear_group, read_rows
+from ...softmax.row_group cimport GROUP, RowGroup, clear_group, read_rows
 from ...softmax.rows cimport check_range, kClearWinner, kLabelUnderflow, kOutOfRange, separate_labels
 from ...softmax.shift cimport (
     first_shift, is_out_of_range, log_of_classes, looks_shifted, row_maximum, shift_of_maximum,
 )
-from ...softmax.targets cimport add_label_target, targets_of_classes
+from ...softmax.targets cimport targets_of_classes
 
 cdef enum:
     KEPT_BYTES = 32768  # of exponentials, beyond a single row's
@@ -133,7 +135,7 @@ cdef inline void sum_targets(
         if targets != NULL:
             targets = targets + n * p.target_class_stride
         elif c <= label < c + n:
-            add_label_target(&t[0], label - c, g.given_target[i])
+            set_lane(&t[0], label - c, g.given_target[i])
         if c <= g.label[i] < c + n:
             of_reference = lane(&t[0], g.label[i] - c)
         for k in range((n + width - 1) // width):
@@ -294,7 +296,7 @@ cdef inline Py_ssize_t row_state_bytes() noexcept nogil:
 
 cdef inline void rows_of_block(
     const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, Py_ssize_t kept, writer* w,
-    Tally* tally, real* like,
+    Totals* totals, real* like,
 ) noexcept nogil:
     """All of a block: sums, losses, gradients. Exponentials of a group are kept, `kept` bytes a row."""
     cdef RowGroup* g = <RowGroup*> scratch
@@ -307,9 +309,9 @@ cdef inline void rows_of_block(
     g.first = begin
     while g.first < end:
         g.rows = min(rows, end - g.first)
-        read_rows(p, g, tally)
+        read_rows(p, g, totals)
         sum_rows(p, g, scratch, kept, before, w, like)
-        end_group(p, g, tally, like)
+        end_group(p, g, totals, like)
         if p.grad != NULL:
             await_outputs(p, g, scratch, kept, before, like)
         g.first += g.rows

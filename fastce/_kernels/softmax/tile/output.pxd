@@ -9,6 +9,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
 from ...memory.memory cimport advance, numbers, F64, room, seek, writer
+from ...parallel.totals cimport add_exactly
 from ...simd.simd cimport kExpScale, kLeastRest, lane, lanes_of, real, set_number, vec
 from ...softmax.epilogue cimport find_coefficients, hess_of_winner
 from ...softmax.lanes.transposed cimport put_own_coefficients, row_sums_of_lanes
@@ -132,6 +133,18 @@ cdef inline void write_gradients(
             set_number(out + i * p.classes + g.label[i], lane(rows.label_grad, i))
 
 
+cdef inline double sum_without(
+    const vec[real]* exps, Py_ssize_t first, Py_ssize_t classes, Py_ssize_t label, Py_ssize_t other
+) noexcept nogil:
+    """The sum of a row's exponentials without those of one or two classes, unscaled."""
+    cdef double sum = 0, lost = 0
+    cdef Py_ssize_t c
+    for c in range(classes):
+        if c != label and c != other:
+            add_exactly(&sum, &lost, lane(exps, first + c))
+    return (sum + lost) / kExpScale
+
+
 cdef inline void find_winners(const Problem* p, RowGroup* g, const vec[real]* exps) noexcept nogil:
     """The Hessian's entries of clear winners other than the reference."""
     cdef Py_ssize_t i, c, first
@@ -145,10 +158,7 @@ cdef inline void find_winners(const Problem* p, RowGroup* g, const vec[real]* ex
         for c in range(p.classes):
             if c != g.label[i] and lane(exps, first + c) > lane(exps, first + g.winner[i]):
                 g.winner[i] = c
-        others = g.exp_label[i]
-        for c in range(p.classes):
-            if c != g.label[i] and c != g.winner[i]:
-                others += lane(exps, first + c) / kExpScale
+        others = g.exp_label[i] + sum_without(exps, first, p.classes, g.label[i], g.winner[i])
         g.winner_hess[i] = hess_of_winner(g, i, lane(exps, first + g.winner[i]) / kExpScale, others)
 
 

@@ -12,6 +12,7 @@ from libc.math cimport INFINITY
 from libc.string cimport memcpy, memset
 
 from ...memory.memory cimport F64, numbers, writer
+from ...parallel.totals cimport Totals
 from ...simd.simd cimport (
     doubles, kAhead, kExpScale, kLeastRest, lane, lanes_of, load_first, number, put_doubles, real, row_sums,
     row_tops, set_lane, store_lanes, store_products, vec,
@@ -21,14 +22,13 @@ from ...softmax.exp_sums cimport take_exps
 from ...softmax.lanes.class_major cimport put_labels
 from ...softmax.lanes.transposed cimport kFewClasses, row_sums_of_lanes, sum_transposed, widen_sums
 from ...softmax.problem cimport (
-    Problem, has_default_options, has_label_alone, is_smoothed, needs_maximum,
-    targets_vary,
+    Problem, has_default_options, has_label_alone, is_smoothed, needs_maximum, targets_vary,
 )
-from ...softmax.row_group cimport GROUP, WIDTH, RowGroup, Tally, clear_group, read_rows
+from ...softmax.row_group cimport GROUP, WIDTH, RowGroup, clear_group, read_rows
 from ...softmax.rows cimport check_range, end_fused, kClearWinner, kLabelUnderflow, kOutOfRange
 from ...softmax.shift cimport first_shift, is_out_of_range, log_of_classes, looks_shifted, shift_of_maximum
-from ...softmax.targets cimport add_label_target, targets_of_classes
-from ...softmax.tile.output cimport ROW_LANES, Tile, grad_lanes_of, lanes_of_rows, write_outputs
+from ...softmax.targets cimport targets_of_classes
+from ...softmax.tile.output cimport ROW_LANES, Tile, grad_lanes_of, lanes_of_rows, sum_without, write_outputs
 from ...softmax.tile.spread cimport kShort, kShortOfDoubles, spread, take_row_exps
 from ...softmax.tile.two_class cimport sum_two_classes
 
@@ -149,7 +149,7 @@ cdef inline int sum_by_tree(
     there it is taken out before.
     """
     cdef RowGroup* g = tile.group
-    cdef Py_ssize_t i, c, classes = p.classes
+    cdef Py_ssize_t i, classes = p.classes
     cdef int domain
     cdef vec[double] total
     if g.label[0] >= 0:
@@ -172,10 +172,7 @@ cdef inline int sum_by_tree(
     if domain & kClearWinner:
         for i in range(g.rows):
             if g.label[i] >= 0 and g.sum_others[i] < g.exp_label[i] * kLeastRest:
-                g.sum_others[i] = 0
-                for c in range(classes):
-                    if c != g.label[i]:
-                        g.sum_others[i] += lane(exps, i * classes + c) / kExpScale
+                g.sum_others[i] = sum_without(exps, i * classes, classes, g.label[i], -1)
     return domain
 
 
@@ -288,7 +285,7 @@ cdef inline void find_targets(const Problem* p, const RowGroup* g, vec[real]* ou
             targets += p.target_outer_stride
     if targets == NULL:
         for i in range(g.rows):
-            add_label_target(out, i * classes + g.given_label[i], g.given_target[i])
+            set_lane(out, i * classes + g.given_label[i], g.given_target[i])
 
 
 cdef inline void sum_targets(
@@ -337,13 +334,13 @@ cdef inline const real* packed_rows(
 
 
 cdef inline const real* read_tile(
-    const Problem* p, const Tile* tile, Tally* tally, real* like
+    const Problem* p, const Tile* tile, Totals* totals, real* like
 ) noexcept nogil:
     """Labels, sums and losses of the tile's rows; returns their logits, one row after another."""
     cdef RowGroup* g = tile.group
     cdef Py_ssize_t width = lanes_of(<vec[real]*> NULL), filled = (g.rows + width - 1) // width * width
     cdef const real* x
-    read_rows(p, g, tally)
+    read_rows(p, g, totals)
     g.fused_loss = -1
     x = packed_rows(p, g, tile.packed, like)
     if tile.two_classes:
@@ -358,12 +355,12 @@ cdef inline const real* read_tile(
         sum_rows_of_tile(p, tile, x, filled, like)
         if is_smoothed(p):
             sum_logits(p, tile, x, filled, like)
-    end_group(p, g, tally, like)
+    end_group(p, g, totals, like)
     return x
 
 
 cdef inline void tiles_of_block(
-    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Tally* tally, real* like
+    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Totals* totals, real* like
 ) noexcept nogil:
     """All of a block: sums, losses, gradients, tile by tile."""
     cdef Tile tile = tile_in(p, scratch)
@@ -373,7 +370,7 @@ cdef inline void tiles_of_block(
     g.first = begin
     while g.first < end:
         g.rows = min(tile_rows, end - g.first)
-        x = read_tile(p, &tile, tally, like)
+        x = read_tile(p, &tile, totals, like)
         if p.grad != NULL:
             write_outputs(p, &tile, x, w)
         g.first += g.rows
