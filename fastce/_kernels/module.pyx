@@ -10,7 +10,6 @@ the arguments, copies them block by block or scales the weights, and calls again
 import numpy
 
 from libc.float cimport DBL_MAX
-from libc.stdint cimport int64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 

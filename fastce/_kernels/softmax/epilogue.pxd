@@ -14,7 +14,9 @@ from ..softmax.row_group cimport WIDTH, RowGroup
 from ..softmax.rows cimport coefficients_of, kUnderflowBelow, row_coefficients
 
 
-cdef inline void set_reference(RowGroup* g, Py_ssize_t i, const real* x, Py_ssize_t n, Py_ssize_t stride) noexcept nogil:
+cdef inline void set_reference(
+    RowGroup* g, Py_ssize_t i, const real* x, Py_ssize_t n, Py_ssize_t stride
+) noexcept nogil:
     """Makes the class of the row's maximum its reference; NaN prevails where the maximum is infinite."""
     g.label[i] = index_of(x, n, stride, g.row_max[i])
     if not -INFINITY < g.row_max[i] < INFINITY and has_nan(x, n, stride):
@@ -113,7 +115,8 @@ cdef inline void find_hess_scales(
 ) noexcept nogil:
     """The Hessian's coefficients: alpha p (1 - p), and 2 z_loss p^2 from the square of lse."""
     cdef vec[double] square = vec[double](2 * p.z_loss) * grad_scale
-    cdef vec[double] label = doubles(g.exp_label + i) * f.inverse, others = doubles(g.sum_others + i) * f.inverse
+    cdef vec[double] label = doubles(g.exp_label + i) * f.inverse
+    cdef vec[double] others = doubles(g.sum_others + i) * f.inverse
     put_doubles(g.inverse_sum + i, f.inverse / vec[double](kExpScale))
     put_doubles(g.hess_scale + i, f.alpha)
     put_doubles(g.hess_square + i, square)
@@ -161,7 +164,9 @@ cdef inline void find_coefficients(const Problem* p, RowGroup* g, Py_ssize_t i) 
         find_hess_scales(p, g, i, f, grad_scale)
 
 
-cdef inline double hess_of_winner(const RowGroup* g, Py_ssize_t i, double exp_winner, double others) noexcept nogil:
+cdef inline double hess_of_winner(
+    const RowGroup* g, Py_ssize_t i, double exp_winner, double others
+) noexcept nogil:
     """The Hessian's entry of a class that is the clear winner, from the sum of all other exponentials."""
     cdef double total = g.sum_others[i] + g.exp_label[i], p = exp_winner / total
     return p * (g.hess_scale[i] * (others / total) + g.hess_square[i] * p)

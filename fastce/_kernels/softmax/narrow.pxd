@@ -1,9 +1,8 @@
 """Rows of few classes, where their mean or sum and its gradient are all that is asked for.
 
-Design. A run of 256 rows is one step of tile/two_class.h or of lanes/transposed.h. Where labels or logits are not as
-those need them, and for the last few rows, tiles do the same in smaller steps, by the same formulas for each row;
-they also tell what is wrong with labels.
-"""
+Design. A run of 256 rows is one step of tile/two_class.h or of lanes/transposed.h. Where labels or logits are
+not as those need them, and for the last few rows, tiles do the same in smaller steps, by the same formulas
+for each row; they also tell what is wrong with labels."""
 
 from libc.stdint cimport int64_t
 

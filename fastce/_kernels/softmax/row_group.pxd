@@ -22,7 +22,7 @@ cdef enum:
 
 cdef struct RowGroup:
     Py_ssize_t first, rows, skipped
-    Py_ssize_t unweighted  # the first rows whose weight is 1 and whose target is hard_mass, from a group before
+    Py_ssize_t unweighted  # the first rows whose weight is 1 and whose target is hard_mass, also from before
     Py_ssize_t padded  # places from this one on are known to be empty
     bint label_underflow  # some label's exponential may have lost digits: losses look at label_logit
     bint likely_shifted  # the group before had rows that needed a shift

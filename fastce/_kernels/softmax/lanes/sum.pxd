@@ -1,9 +1,8 @@
 """Rows that lie side by side, their classes a stride apart: vectorised across the rows.
 
-Design. All rows of a tile begin with the shift 0; rows whose sums are out of range are summed again from their own
-maxima, with the rest of their group, whose sums are what they were. The labels' exponentials never enter the sums
-(class_major.h), so nothing has to come out again.
-"""
+Design. All rows of a tile begin with the shift 0; rows whose sums are out of range are summed again from
+their own maxima, with the rest of their group, whose sums are what they were. The labels' exponentials never
+enter the sums (class_major.h), so nothing has to come out again."""
 
 from libc.string cimport memset
 
@@ -30,7 +29,9 @@ from ...softmax.rows cimport check_range, kLabelUnderflow, kOutOfRange
 from ...softmax.shift cimport first_shift, is_out_of_range, log_of_classes, looks_shifted, shift_of_maximum
 
 
-cdef inline wide_lanes[real]* sums_of(const Problem* p, const Columns* t, int which, real* like) noexcept nogil:
+cdef inline wide_lanes[real]* sums_of(
+    const Problem* p, const Columns* t, int which, real* like
+) noexcept nogil:
     """Sums of each row, two lanes a row where lanes are float."""
     return <wide_lanes[real]*> (t.numbers + 2 * which * number_bytes(p))
 

@@ -1,10 +1,9 @@
 """A tile of rows that lie side by side: where it is, what is known of its rows, and its exponentials.
 
-Design. (a) A tile is some groups of neighbouring rows, walked class by class: memory is read and written in runs of
-2 KB, and while one is worked on, another is asked for, since processors do not foresee where a run jumps to. (b) For
-the gradient the exponentials stay in a scratch of [class][row] that fits the second cache; with so many classes that
-not even a group would fit, they are computed once more.
-"""
+Design. (a) A tile is some groups of neighbouring rows, walked class by class: memory is read and written in
+runs of 2 KB, and while one is worked on, another is asked for, since processors do not foresee where a run
+jumps to. (b) For the gradient the exponentials stay in a scratch of [class][row] that fits the second cache;
+with so many classes that not even a group would fit, they are computed once more."""
 
 from libc.string cimport memset
 
@@ -133,7 +132,7 @@ cdef inline row_lanes[real] lanes_of_rows(const Problem* p, const Columns* t, re
 
 
 cdef struct MoreLanes:
-    # What only sums need of each row: the label's exponential, and label and target of rows whose reference is another.
+    # What only sums need of each row: the label's exponential; label and target where the reference is another.
     char* exp_label
     char* given_label
     char* given_target

@@ -1,11 +1,11 @@
 """Long rows whose classes lie one after another: one sweep, one exponential per logit.
 
-Design. (a) exp(x - shift) needs a shift that is only near the row's maximum (shift.pxd). The rows of a group are
-swept first; rows whose sums are out of range are swept again from their maximum. (b) The term of the reference
-class comes out of the sum again, as exactly as it went in (row_group.pxd says what that is good for). (c) For the
-gradient the exponentials of a group stay in a scratch, and while one group is swept the gradients of the group
-before stream out: reading and writing overlap. Rows too long for a scratch compute their exponentials again.
-"""
+Design. (a) exp(x - shift) needs a shift that is only near the row's maximum (shift.pxd). The rows of a group
+are swept first; rows whose sums are out of range are swept again from their maximum. (b) The term of the
+reference class comes out of the sum again, as exactly as it went in (row_group.pxd says what that is good
+for). (c) For the gradient the exponentials of a group stay in a scratch, and while one group is swept the
+gradients of the group before stream out: reading and writing overlap. Rows too long for a scratch compute
+their exponentials again."""
 
 from libc.math cimport INFINITY
 from libc.string cimport memset

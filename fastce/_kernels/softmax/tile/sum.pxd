@@ -1,12 +1,11 @@
 """Short rows that lie one after another: many rows at a time, no lane wasted.
 
-Design. (a) Exponentials need no row: with the shift 0 they are taken of the logits as they lie, vector by vector
-across the ends of rows. (b) The sums of as many rows as a vector has lanes come out of one transposing tree
-(shuffle.h); rows of few classes are transposed (lanes/transposed.h). (c) For the gradient the rows' numbers are
-spread over the lanes by a pattern that repeats with the tile. (d) Rows whose sums are out of range get shifts of
-their own, and the tile's exponentials are taken again; those of the other rows are what they were. (e) Of two
-classes nothing has to be summed (two_class.h).
-"""
+Design. (a) Exponentials need no row: with the shift 0 they are taken of the logits as they lie, vector by
+vector across the ends of rows. (b) The sums of as many rows as a vector has lanes come out of one transposing
+tree (shuffle.h); rows of few classes are transposed (lanes/transposed.h). (c) For the gradient the rows'
+numbers are spread over the lanes by a pattern that repeats with the tile. (d) Rows whose sums are out of
+range get shifts of their own, and the tile's exponentials are taken again; those of the other rows are what
+they were. (e) Of two classes nothing has to be summed (two_class.h)."""
 
 from libc.math cimport INFINITY
 from libc.string cimport memcpy, memset
@@ -145,8 +144,8 @@ cdef inline int sum_by_tree(
 ) noexcept nogil:
     """Sums the exponentials of each row, the reference's apart.
 
-    Sums of floats are exact enough in double for the reference's to be subtracted; sums of doubles are not, and
-    there it is taken out before.
+    Sums of floats are exact enough in double for the reference's to be subtracted; sums of doubles are
+    not, and there it is taken out before.
     """
     cdef RowGroup* g = tile.group
     cdef Py_ssize_t i, classes = p.classes
@@ -291,7 +290,7 @@ cdef inline void find_targets(const Problem* p, const RowGroup* g, vec[real]* ou
 cdef inline void sum_targets(
     const Problem* p, const Tile* tile, Py_ssize_t filled, real* like
 ) noexcept nogil:
-    """Of every row: the sum of t_c (x_r - x_c), the target of r and that of all others. Overwrites the logits."""
+    """Of every row: the sum of t_c (x_r - x_c), the targets of r and of all others. Overwrites the logits."""
     cdef RowGroup* g = tile.group
     cdef const vec[real]* pattern = <const vec[real]*> p.pattern
     cdef vec[real]* logits = <vec[real]*> tile.logits
