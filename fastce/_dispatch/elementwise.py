@@ -10,6 +10,7 @@ import numpy as np
 from fastce import _kernels
 from fastce._dispatch import loss
 from fastce._dispatch.blocks import BLOCK_ELEMENTS, Block, blocks_of, last
+from fastce._dispatch.outcome import CHECKED
 from fastce._dispatch.threads import threads_for
 from fastce._validation.arrays import as_floats, without
 from fastce._validation.dtypes import Array, native
@@ -21,7 +22,6 @@ from fastce._validation.scalars import (
     as_normalizer,
     as_number,
     as_reduction,
-    as_threads,
 )
 from fastce._validation.weights import as_pos_weight, as_sample_weight, refuse_weights
 
@@ -96,7 +96,7 @@ class Loss(NamedTuple):
             as_flag(self.return_grad, "return_grad"),
             None if out is None else as_out(out, "grad_out", x, beside),
             as_flag(self.return_hess, "return_hess"),
-            as_threads(self.num_threads),
+            self.num_threads,
         )
 
     def refuse(self) -> None:
@@ -134,11 +134,10 @@ def sigmoid(logits: Any, out: Any, num_threads: Any) -> Array:
         return cast("Array", done)
     x = as_floats(logits, "logits")
     target = None if out is None else as_out(out, "out", x, {})
-    threads = as_threads(num_threads)
-    done = run(x, target, threads, threads_for, SIGMOID_STREAMING_BYTES, loss.CHECKED)
+    done = run(x, target, num_threads, threads_for, SIGMOID_STREAMING_BYTES, CHECKED)
     if type(done) is int:
         done = np.empty(x.shape, native(x.dtype)) if target is None else target
         for block in blocks_of(last(x, None).shape, 1):
             part = block.of(last(x, None))
-            block.put(last(done, None), run(part, part, threads, threads_for, 1 << 62))
+            block.put(last(done, None), run(part, part, num_threads, threads_for, 1 << 62))
     return cast("Array", done if out is None else out)

@@ -12,14 +12,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastce._dispatch.blocks import Block, blocks_of, last
+from fastce._dispatch.outcome import (
+    CHECKED,
+    EXTREME,
+    SCALED,
+    SCATTERED,
+    SUMS_ONLY,
+    UNREADABLE,
+)
 from fastce._dispatch.reduction import Sums, divisor, exact_sum, gradient_divisor
 from fastce._dispatch.scale import scaled
 from fastce._validation.arrays import without
 from fastce._validation.dtypes import Array, losses_dtype, native
-
-# Why there is no result, and what another call is told (arguments.pxd).
-UNREADABLE, REFUSED, EXTREME, SCATTERED = range(4)
-CHECKED, SCALED, SUMS_ONLY = 1, 2, 4
 
 
 class Call(Protocol):

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from fastce._dispatch.outcome import CHECKED, SUMS_ONLY
 from fastce._dispatch.reduction import Sums, divisor
 from fastce._validation.arrays import without
 from fastce._validation.dtypes import Array, is_float
 
 LARGEST_EXPONENT = 900  # of a weight that has been divided
-CHECKED, SUMS_ONLY = 1, 4  # arguments.pxd
 
 
 def exponent_of(weights: Array, total: float, count: int) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 from fastce import _kernels
 from fastce._dispatch import loss
 from fastce._dispatch.blocks import Block, blocks_of, last
+from fastce._dispatch.outcome import CHECKED
 from fastce._dispatch.threads import threads_for
 from fastce._validation.arrays import as_floats, class_axis, without
 from fastce._validation.dtypes import Array, is_float, losses_dtype, native
@@ -21,7 +22,6 @@ from fastce._validation.scalars import (
     as_normalizer,
     as_number,
     as_reduction,
-    as_threads,
 )
 from fastce._validation.weights import as_class_weight, as_sample_weight, refuse_weights
 
@@ -94,7 +94,7 @@ class Loss(NamedTuple):
             as_flag(self.return_grad, "return_grad"),
             None if out is None else as_out(out, "grad_out", x, {"labels": self.labels, **beside}),
             as_flag(self.return_hess, "return_hess"),
-            as_threads(self.num_threads),
+            self.num_threads,
         )
 
     def refuse(self) -> None:
@@ -131,7 +131,6 @@ def _again(output: int, logits: Any, axis: Any, out: Any, num_threads: Any) -> A
     """Return the same where the kernels did not take it as it was given."""
     x = as_floats(logits, "logits")
     k = class_axis(x, axis)
-    threads = as_threads(num_threads)
     like = x
     inputs: dict[str, object] = {}
     if output == LOGSUMEXP:
@@ -139,7 +138,7 @@ def _again(output: int, logits: Any, axis: Any, out: Any, num_threads: Any) -> A
         inputs = {"logits": x}
     target = None if out is None else as_out(out, "out", like, inputs)
     run = _kernels.active.activation
-    done: Any = run(output, x, k, target, threads, threads_for, STREAMING_BYTES, loss.CHECKED)
+    done: Any = run(output, x, k, target, num_threads, threads_for, STREAMING_BYTES, CHECKED)
     if type(done) is int:
         if target is None:
             dtype = native(like.dtype)
@@ -147,17 +146,17 @@ def _again(output: int, logits: Any, axis: Any, out: Any, num_threads: Any) -> A
                 target = np.empty(like.shape, dtype)
             else:
                 target = np.empty_like(like, dtype, subok=False)
-        _by_blocks(output, x, k, target, threads)
+        _by_blocks(output, x, k, target, num_threads)
         done = target
     return cast("Array", done if out is None else out)
 
 
-def _by_blocks(output: int, x: Array, axis: int, out: Array, threads: int | None) -> None:
+def _by_blocks(output: int, x: Array, axis: int, out: Array, num_threads: Any) -> None:
     """Copy, compute and put back one block after another."""
     x = last(x, axis)
     out = out[..., None] if output == LOGSUMEXP else last(out, axis)
     for block in blocks_of(x.shape, x.shape[-1]):
         part = _kernels.active.activation(
-            output, block.of(x), 1, None, threads, threads_for, STREAMING_BYTES
+            output, block.of(x), 1, None, num_threads, threads_for, STREAMING_BYTES
         )
         block._replace(columns=slice(None)).put(out, part)

@@ -13,7 +13,7 @@ from .parallel.totals cimport add_exactly, empty_totals, Totals
 from .parallel.weights cimport sum_weights
 
 cdef enum:
-    FEW = 64  # weights
+    FEW = 64  # labels or weights
 
 
 cdef struct Rows:

@@ -1,24 +1,22 @@
 """A call of the softmax losses: what it was given, and how it is carried out."""
 
-from libc.stdint cimport INT64_MAX, uint64_t
+from libc.stdint cimport int64_t, INT64_MAX
 
 from .arguments cimport (
     EXTREME, gradient_divisor, is_extreme, CHECKED, needs_sums, NONE, Reducing, REFUSED, result_of, SCALED,
     SCATTERED, Sums, SUMS_ONLY,
 )
-from .inputs cimport Factors, read_output, Rows, Weights
+from .inputs cimport Factors, FEW, read_output, Rows, Weights
 from .memory.memory cimport F64, find_integers, in_memory_order, layout, U64
 from .memory.views cimport (
     address_of, are_apart, lay_out, new_like, new_losses, same_shape, View, view_of, Walk, walk_like,
     without_axis,
 )
-from .parallel.openmp cimport enter_ieee_state, leave_ieee_state
 from .parallel.totals cimport empty_totals, Totals
 from .parallel.weights cimport sum_weights
 from .softmax.block cimport count_all, softmax_rows
 from .softmax.rows cimport all_classes
 from .softmax.problem cimport Problem
-from .softmax.row_group cimport clear_group, GROUP, read_rows as read_group, RowGroup
 
 
 cdef struct SoftmaxCall:
@@ -130,34 +128,24 @@ cdef inline void take_sums(const Totals* total, Sums* sums) noexcept:
     sums.loss, sums.weight, sums.valid, sums.nonzero = total.loss, total.weight, total.valid, total.nonzero
 
 
-cdef inline void count_few(const Problem* p, Py_ssize_t rows, Totals* total) noexcept:
-    """What the labels and weights of one group tell: a team of threads costs more than that."""
-    cdef RowGroup g
-    cdef bint weighted = p.class_weight != NULL or p.sample_weight != NULL
-    cdef uint64_t caller = enter_ieee_state()
-    total[0] = empty_totals()
-    if not weighted and all_classes(
-        find_integers(p.labels, 0, rows, g.label), rows, p.classes, p.ignore_index
-    ):
-        total.valid = rows
-    else:
-        clear_group(&g)
-        g.first, g.rows = 0, rows
-        read_group(p, &g, total)
-        total.weight += total.weight_lost
-    if not weighted:
-        total.weight, total.nonzero = total.valid, total.valid
-    leave_ieee_state(caller)
+cdef inline bint count_few(const Problem* p, Py_ssize_t rows, Sums* sums) noexcept:
+    """Whether a few rows have a class each and no weights; their sums, for which a team costs too much."""
+    cdef int64_t[FEW] read
+    if rows > FEW or p.class_weight != NULL or p.sample_weight != NULL:
+        return False
+    if not all_classes(find_integers(p.labels, 0, rows, read), rows, p.classes, p.ignore_index):
+        return False
+    sums.weight, sums.valid, sums.nonzero = rows, rows, rows
+    return True
 
 
 cdef inline bint count_labels(SoftmaxCall* c) except -1:
     """What labels and weights alone tell: whether all labels are accepted, and the sums but for the loss."""
     cdef layout all_of_it, once
     cdef Totals total
-    if c.p.targets == NULL and c.rows.count <= GROUP:
-        count_few(&c.p, c.rows.count, &total)
-        take_sums(&total, &c.sums)
-    elif c.p.targets == NULL:
+    if c.p.targets == NULL:
+        if count_few(&c.p, c.rows.count, &c.sums):
+            return True
         count_all(&c.p, c.threads, &total)
         take_sums(&total, &c.sums)
     else:

@@ -85,16 +85,6 @@ def as_flag(value: object, name: str) -> bool:
     return bool(value)
 
 
-def as_threads(value: object) -> int | None:
-    """Return a number of threads; None is what the work deserves."""
-    if value is None:
-        return None
-    n = as_integer(value, "num_threads", "None or an integer >= 1")
-    if n < 1:
-        raise ValueError(f"num_threads is {n}, accepted is None or an integer >= 1")
-    return n
-
-
 def as_reduction(value: object) -> str:
     """Return the name of a reduction."""
     if not isinstance(value, str) or value not in REDUCTIONS:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import fastce
-from fastce._dispatch import loss
 from fastce._dispatch.elementwise import LOGISTIC, Loss
+from fastce._dispatch.outcome import CHECKED, SUMS_ONLY
 from fastce._dispatch.reduction import Sums
 
 SHAPE = (5, 3, 70)
@@ -35,7 +35,7 @@ def sums_of(weights, shape, num_threads=1) -> Sums:
     x = np.broadcast_to(np.float32(0), shape)
     scalars = 0.0, 0.0, None, "mean", "weight", False, None, False, num_threads
     call = Loss(LOGISTIC, x, x, None, weights, *scalars)
-    return Sums(*call.checked().run(loss.CHECKED | loss.SUMS_ONLY))
+    return Sums(*call.checked().run(CHECKED | SUMS_ONLY))
 
 
 BAD = (-1.0, -1e-7, math.nan, math.inf, -math.inf)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastce
+from fastce._dispatch import loss
 
 LABEL_DTYPES = ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", ">i4", ">u8")
 SHAPES = ((1, 10), (7, 3), (65, 2), (3, 200), (10,), (2, 3, 5), (3000, 10))
@@ -142,6 +143,44 @@ def test_weights_of_one_change_nothing_but_rounding(isa, shape) -> None:
         {"sample_weight": rows[..., None]},
     ):
         same(fastce.sigmoid_cross_entropy(x, z, return_grad=True, **options), true, 1e-6)
+
+
+OPTIONS = (
+    {"reduction": "none"},
+    {"reduction": "sum"},
+    {"normalizer": "all"},
+    {"normalizer": 7},
+    {"sample_weight": np.ones(6, "f4")},
+    {"sample_weight": 2.0},
+    {"axis": -1},
+    {"axis": 1},
+    {"label_smoothing": 0.1},
+    {"return_grad": True},
+    {"return_hess": True},
+    {"grad_out": np.empty((6, 5))},
+)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: str([*options]))
+def test_arrays_of_numpy_are_read_as_they_are_given(isa, options, monkeypatch) -> None:
+    """Python has nothing to convert, and no block to copy."""
+
+    def fail(*_: object) -> None:
+        raise AssertionError("the call was made again")
+
+    monkeypatch.setattr(loss, "again", fail)
+    x, y, z, _ = inputs((6, 5), "f8")
+    classes = np.arange(1, 6, dtype="f4")
+    layouts = [x, x[::-1], np.repeat(x, 2, 0)[::2]]
+    if "grad_out" not in options:  # which is in C order
+        layouts.append(np.asfortranarray(x))
+    for logits in layouts:
+        for given in ({}, {"class_weight": classes}, {"z_loss": 0.1}, {"ignore_index": 3}):
+            fastce.softmax_cross_entropy(logits, y, **given, **options)
+            fastce.softmax_cross_entropy(logits, np.repeat(y.astype(">i2"), 2)[::2], **options)
+    if not {"sample_weight", "axis"} & options.keys():
+        for given in ({}, {"pos_weight": classes}, {"pos_weight": 2.0}, {"sample_weight": z}):
+            fastce.sigmoid_cross_entropy(x, z, **given, **options)
 
 
 @pytest.mark.parametrize("shape", [s for s in SHAPES if len(s) > 1], ids=str)
