@@ -184,6 +184,16 @@ def _spoiled(share: float, value: float) -> Any:
 VALUES = {
     "normal": lambda rng, shape: 2 * rng.normal(size=shape),
     "wide": lambda rng, shape: 40 * rng.normal(size=shape),
+    "winners": lambda rng, shape: (
+        rng.normal(size=shape) + rng.choice([0, 0, 0, 25, 33, 60], shape) * rng.random(shape)
+    ),
+    "language model": lambda rng, shape: np.where(
+        rng.random(shape) < 0.05, 22 + 9 * rng.normal(size=shape), rng.normal(size=shape)
+    ),
+    "rising": lambda rng, shape: (
+        rng.choice([-22.0, 16.5, 23.6])
+        + 34.6 * np.sort(rng.random(shape), axis=-1) * (rng.random(shape) < 0.5)
+    ),
     "equal": lambda rng, shape: np.full(shape, rng.normal()),
     "integers": lambda rng, shape: rng.integers(-3, 4, shape) * 1.0,
     "zeros": lambda rng, shape: np.where(rng.random(shape) < 0.5, 0.0, -0.0),

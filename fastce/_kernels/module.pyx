@@ -25,7 +25,8 @@ from .parallel.openmp cimport end_threads, kOpenMP, most_threads
 from .parallel.run_blocks cimport all_elements, count_all, softmax_rows, weigh_all
 from .simd.simd cimport vec
 from .simd.table cimport apply_function, VectorFunction
-from .softmax.problem cimport LOGSUMEXP, Output, Problem, Tally
+from .softmax.problem cimport LOGSUMEXP, Output, Problem
+from .softmax.row_group cimport Tally
 
 cdef extern from *:
     """
@@ -101,7 +102,7 @@ def softmax_cross_entropy(
     p.streaming = streaming
     p.class_weight = <const double*> address(class_weight)
     p.sample_weight = lay_out(sample_weight, weight_kind, &weight_layout)
-    p.keep, p.share, p.weight_sum = 1 - label_smoothing, label_smoothing / classes, weight_sum
+    p.hard_mass, p.uniform_mass = 1 - label_smoothing, label_smoothing / classes
     p.z_loss, p.divisor = z_loss, divisor
     p.ignore_index = ignore_index
     if targets_given:
@@ -168,7 +169,7 @@ def activation(
         p.grad = address(out)
         p.grad_outer_stride = out_outer_stride // itemsize
         p.grad_class_stride = out_class_stride // itemsize
-    p.streaming, p.keep, p.divisor = streaming, 1, 1
+    p.streaming, p.hard_mass, p.divisor = streaming, 1, 1
     cdef Tally total
     softmax_rows(&p, kind, num_threads, &total)
 
@@ -186,7 +187,7 @@ def count_labels(
     p.ignore_index = ignore_index
     p.class_weight = <const double*> address(class_weight)
     p.sample_weight = lay_out(sample_weight, weight_kind, &weight_layout)
-    p.keep = 1
+    p.hard_mass = 1
     cdef Tally total
     count_all(&p, num_threads, &total)
     return told(&total)
@@ -223,7 +224,7 @@ def plain_softmax_cross_entropy(
     p.logits, p.outer_stride, p.class_stride = x.data, p.classes, 1
     p.labels = one_after_another(&y, &label_layout)
     p.ignore_index = ignore_index
-    p.keep, p.share, p.weight_sum = 1 - label_smoothing, label_smoothing / p.classes, p.classes
+    p.hard_mass, p.uniform_mass = 1 - label_smoothing, label_smoothing / p.classes
     p.z_loss, p.divisor = z_loss, 1
     if return_grad or grad_out is not None:
         if grad_out is not None and not (
@@ -263,7 +264,7 @@ def plain_activation(int output, logits, out, Py_ssize_t streaming_bytes, int nu
     p.outer = x.size // p.classes
     p.logits, p.outer_stride, p.class_stride = x.data, p.classes, 1
     p.grad, p.grad_outer_stride, p.grad_class_stride = o.data, p.classes, 1
-    p.streaming, p.keep, p.divisor = o.bytes > streaming_bytes and o.data != x.data, 1, 1
+    p.streaming, p.hard_mass, p.divisor = o.bytes > streaming_bytes and o.data != x.data, 1, 1
     softmax_rows(&p, x.kind, num_threads, &total)
     return out
 

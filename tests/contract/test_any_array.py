@@ -2,7 +2,7 @@
 
 What is right is told by the long-double references and their tolerances; what must be refused, by
 the strategies that made the call. A few cases run with the other tests, always the same;
-`FASTCE_CASES=20000 python -m pytest -s tests/test_any_*.py` runs that many, others each time.
+`FASTCE_CASES=20000 python -m pytest -s tests/contract` runs that many, others each time.
 """
 
 import os
@@ -167,6 +167,9 @@ def check_loss(name: str, first: str, drawn: Drawn, result: Any) -> None:
         else:
             assert type(grad) is np.ndarray
         check_entries(grad, stored, true.gradient, true.gradient_tolerance, dtype, f"grad\n{text}")
+    if has_hess:
+        hess, what = result[-1], f"hess\n{text}"
+        check_entries(hess, stored, true.hessian, true.hessian_tolerance, dtype, what)
 
 
 def check_entries(got: Any, stored: Any, true: Any, allowed: Any, dtype: Any, what: str) -> None:

@@ -94,6 +94,34 @@ def softmax_cross_entropy(
     return loss, np.moveaxis(gradient, -1, axis)
 
 
+def softmax_hessian(
+    logits: Any, totals: Any, z_loss: float = 0.0, sample_weight: Any = None
+) -> np.ndarray:
+    """Return the diagonal of the Hessian of a sum, the classes last.
+
+    ``totals`` is the total weight of each row's targets.
+    """
+    logits = np.asarray(logits)
+    *rows, n = logits.shape
+    s = item_weights(sample_weight, tuple(rows))
+    z = exact(z_loss)
+    totals = np.broadcast_to(totals, tuple(rows)).ravel()
+    results: list[Any] = []
+    for row, total, weight in zip(logits.reshape(-1, n), totals, s, strict=True):
+        x = [exact(v) for v in row]
+        if weight == 0 or is_undefined(x):
+            results += [ZERO if weight == 0 else NAN] * n
+            continue
+        e = [mp.exp(v) for v in x]
+        all_e = mp.fsum(e)
+        lse = mp.log(all_e)
+        for v in e:
+            p = v / all_e
+            curve = (exact(total) + 2 * z * lse) * p * (1 - p) + 2 * z * p**2
+            results.append(weight * curve)
+    return array_of(results, logits.shape)
+
+
 def label_row(x: list[Any], label: Any, w: list[Any], eps: Any, z: Any) -> tuple[Any, list[Any]]:
     """Return loss and gradient of one row with an integer label."""
     n, y = len(x), int(label)

@@ -3,12 +3,14 @@
 import math
 
 import cases
+import generated
 import numpy as np
 import oracle
 import pytest
 import scipy.special
 import wide
 import wide_elements
+from against_reference import expected
 from ulp import assert_within, distance, tolerance, ulp, ulps, used
 
 F32, F64 = cases.DTYPES
@@ -179,6 +181,45 @@ def test_the_fast_reference_equals_the_slow_one(n_classes: int, dtype: np.dtype)
         assert np.max(worst) <= hundredth, names[int(np.argmax(worst))]
         worst = used(fast.gradient, gradient, fast.gradient_tolerance, np.longdouble)
         assert np.max(worst) <= hundredth, names[int(np.argmax(worst.max(axis=1)))]
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES, ids=str)
+@pytest.mark.parametrize("n_classes", [1, 2, 3, 17])
+def test_the_fast_hessian_equals_the_slow_one(n_classes: int, dtype: np.dtype) -> None:
+    logits, labels, names = cases.rows_of_every_kind(n_classes, dtype)
+    w = np.round(8 * cases.seeded(1).random(n_classes)) / 8
+    s = cases.seeded(2).random(len(labels))
+    for options in ({}, {"z_loss": 0.1}):
+        options = {"sample_weight": s, **options}
+        fast = wide.softmax_cross_entropy(
+            logits, labels, class_weight=w, reduction="sum", **options
+        )
+        true = oracle.softmax_hessian(logits, w[labels], **options)
+        worst = used(fast.hessian, true, fast.hessian_tolerance, np.longdouble)
+        hundredth = 0.01 if dtype == F64 else 1e-6
+        assert np.max(worst) <= hundredth, names[int(np.argmax(worst.max(axis=1)))]
+    # One logit is a row of two classes, one of them 0.
+    x = cases.random_logits((50,), dtype, 20)
+    fast = wide_elements.sigmoid_cross_entropy(x, np.ones(50), reduction="sum", sample_weight=s[0])
+    true = oracle.softmax_hessian(np.stack([x, 0 * x], 1), 1.0, sample_weight=s[0])[:, 0]
+    worst = used(fast.hessian, true, fast.hessian_tolerance, np.longdouble)
+    assert np.max(worst) <= (0.01 if dtype == F64 else 1e-6)
+
+
+def test_the_fast_reference_equals_the_slow_one_for_generated_calls() -> None:
+    problems = [p for p in map(generated.make_problem, range(120)) if p.logits.size <= 120]
+    assert len(problems) > 25
+    for problem in problems:
+        x, options = problem.logits, {"axis": problem.axis, **problem.options}
+        fast = expected(x, problem.labels, **options)
+        x = x.astype(F32) if x.dtype.itemsize == 2 else x
+        loss, gradient = oracle.softmax_cross_entropy(x, problem.labels, **options)
+        for true, near, allowed in (
+            (loss, fast.loss, fast.loss_tolerance),
+            (gradient, fast.gradient, fast.gradient_tolerance),
+        ):
+            worst = used(near, true, allowed, np.longdouble)
+            assert np.max(worst) <= (0.01 if x.dtype == F64 else 1e-6), str(problem)
 
 
 def test_ulp_is_the_distance_between_neighbours() -> None:

@@ -18,7 +18,7 @@ class Budget:
 
     ulps: int  # of the true value
     absolute: float  # in units of the row's scale
-    small: int  # a small result: (small + spread) * eps of its own size
+    small: int  # a small result: (small + spread) * eps of its own size, for each factor
     eps: float
     reduced: float  # a sum or mean over rows, of its own size
     tiny: float  # smallest normal number: below it results may be flushed to zero
@@ -59,7 +59,13 @@ def distance(actual: Any, true: Any, dtype: Any) -> Array:
 
 
 def tolerance(
-    true: Any, scale: Any, dtype: Any, spread: Any = np.inf, terms: int = 1, rounded: bool = True
+    true: Any,
+    scale: Any,
+    dtype: Any,
+    spread: Any = np.inf,
+    terms: int = 1,
+    rounded: bool = True,
+    factors: int = 1,
 ) -> Array:
     """Return the largest error allowed for results whose true values are given.
 
@@ -79,13 +85,16 @@ def tolerance(
         How many terms, each possibly flushed to zero, a result is the sum of.
     rounded
         Whether the result has been rounded to the dtype: only then do ulp count.
+    factors
+        How many small numbers a result is the product of: 2 for an entry of a Hessian, p (1 - p).
 
     """
     budget = BUDGETS[np.dtype(dtype)]
     true = np.abs(np.asarray(true, dtype=np.longdouble))
     allowed = budget.absolute * np.asarray(scale, dtype=np.longdouble)
     with np.errstate(invalid="ignore"):
-        relative = (budget.small + np.asarray(spread, dtype=np.longdouble)) * budget.eps * true
+        each = (budget.small + np.asarray(spread, dtype=np.longdouble)) * budget.eps
+        relative = factors * each * true
         allowed = np.fmin(allowed, np.where(np.isinf(spread), np.inf, relative))
         if rounded:
             allowed = np.maximum(allowed, budget.ulps * ulp(true, dtype))

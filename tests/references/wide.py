@@ -27,6 +27,8 @@ class Expected:
     loss_tolerance: Array
     gradient: Array
     gradient_tolerance: Array
+    hessian: Array | None = None  # its diagonal
+    hessian_tolerance: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Rows:
     p: Array
     p_minus_one: Array
     lse: Array  # (rows, 1)
+    gap: Array  # abs(x - the largest of the others)
 
 
 def softmax_rows(logits: Array) -> Rows:
@@ -54,7 +57,9 @@ def softmax_rows(logits: Array) -> Rows:
         nll = np.where(np.isnan(rest), np.nan, log_total - (x - m))
         p = np.where(np.isnan(rest), np.nan, below / (1 + rest))
         p_minus_one = np.where(top, -rest / (1 + rest), p - 1)
-    return Rows(x, m, rest, nll, p, p_minus_one, m + log_total)
+        second = np.where(top, -np.inf, x).max(axis=1, keepdims=True)
+        gap = np.where(top, m - second, m - x)
+    return Rows(x, m, rest, nll, p, p_minus_one, m + log_total, gap)
 
 
 def softmax_cross_entropy(
@@ -71,7 +76,7 @@ def softmax_cross_entropy(
     normalizer: Any = "weight",
     rows: Rows | None = None,
 ) -> Expected:
-    """Return loss and gradient with their budget; ``rows`` may be passed in to save its work."""
+    """Return loss, gradient and Hessian with their budget; ``rows`` may be given to save work."""
     moved = np.moveaxis(np.asarray(logits), axis, -1)
     *items, n = moved.shape
     dtype = moved.dtype
@@ -95,10 +100,14 @@ def softmax_cross_entropy(
         scale = s * (pull + 2 * z * np.maximum(1, np.abs(rows.lse)))  # lse is right to 1e-7 of 1
         # A class without a target has p times the whole, whose two parts may cancel.
         size = np.where(targets == 0, np.where(s == 0, 0, scale * rows.p), np.abs(gradient))
+        variance = rows.p * -rows.p_minus_one
+        square = np.where(z == 0, 0, 2 * z * s * rows.p**2)
+        hessian = np.where(s == 0, 0, s * (pull + slope) * variance + square)
+        hessian_size = np.where(s == 0, 0, scale * variance + square)
     loss, scale = loss[:, 0], np.where(np.isfinite(scale), scale, 0)
 
-    plain = np.asarray(labels).dtype.kind != "f" and label_smoothing == 0 and z_loss == 0
-    spread_of_loss, spread = _spread(rows, targets, plain, dtype)
+    single = ((targets != 0).sum(axis=1, keepdims=True) <= 1) & (z_loss == 0)
+    spread_of_loss, spread = _spread(rows, targets, single, dtype)
     loss_tolerance = tolerance(
         loss,
         np.maximum(scale[:, 0], np.abs(loss)),
@@ -119,11 +128,15 @@ def softmax_cross_entropy(
     divisor = divisor or Wide(1)
     gradient = gradient / divisor
     gradient_tolerance = tolerance(size / divisor, scale / divisor, dtype, spread)
+    gap = np.where(hessian_size == 0, 0, rows.gap)
+    hessian_tolerance = tolerance(hessian_size / divisor, scale / divisor, dtype, gap, factors=2)
     return Expected(
         loss,
         loss_tolerance,
-        np.moveaxis(gradient.reshape(moved.shape), -1, axis),
-        np.moveaxis(gradient_tolerance.reshape(moved.shape), -1, axis),
+        *(
+            np.moveaxis(entries.reshape(moved.shape), -1, axis)
+            for entries in (gradient, gradient_tolerance, hessian / divisor, hessian_tolerance)
+        ),
     )
 
 
@@ -154,13 +167,13 @@ def _divisor(a: Array, ignored: Array, normalizer: Any) -> Any:
     }[normalizer]
 
 
-def _spread(rows: Rows, targets: Array, plain: bool, dtype: Any) -> tuple[Array, Array]:
+def _spread(rows: Rows, targets: Array, single: Array, dtype: Any) -> tuple[Array, Array]:
     """Return ``max abs(x_c - x_y)`` over the classes that matter, of losses and gradient entries.
 
     A class matters if it changes a digit of the sum: it is within ``-log eps`` of the largest of
     the classes other than the label; to a gradient entry its own class and the largest logit
     matter as well. inf where small results are no promise, because several terms make them up:
-    unless labels are plain (no smoothing, no z loss), for losses and for entries with a target.
+    unless the row has a single target and no z loss, for losses and for entries with a target.
     """
     reach = -np.log(BUDGETS[np.dtype(dtype)].eps)
     y = targets.argmax(axis=1)[:, None]
@@ -170,9 +183,8 @@ def _spread(rows: Rows, targets: Array, plain: bool, dtype: Any) -> tuple[Array,
         matters = others >= others.max(axis=1, keepdims=True) - reach
         of_row = np.where(matters, from_label, 0).max(axis=1, keepdims=True)
         of_entry = rows.m - rows.x
-        if plain:
-            of_entry = np.fmax(of_entry, np.where(targets == 0, from_label, 0))
-            of_entry = np.fmax(of_entry, of_row)
-    of_entry = np.where((targets == 0) | plain, of_entry, np.inf)
+        of_single = np.fmax(of_entry, np.where(targets == 0, from_label, 0))
+        of_entry = np.where(single, np.fmax(of_single, of_row), of_entry)
+    of_entry = np.where((targets == 0) | single, of_entry, np.inf)
     of_entry = np.where((targets == 0) & (rows.x == -np.inf), 0, of_entry)  # exactly 0
-    return (of_row if plain else np.full_like(of_row, np.inf))[:, 0], of_entry
+    return np.where(single, of_row, np.inf)[:, 0], of_entry

@@ -23,7 +23,7 @@ def sigmoid_cross_entropy(
     reduction: str = "mean",
     normalizer: Any = "weight",
 ) -> Expected:
-    """Return loss and gradient with their budget.
+    """Return loss, gradient and Hessian with their budget.
 
     An element is a row of two classes with the logits x and 0, so that its spread is abs(x).
     """
@@ -35,7 +35,8 @@ def sigmoid_cross_entropy(
     negative, positive = 1 - positive, r * positive
     loss = _term(negative, softplus(x)) + _term(positive, softplus(-x))
     gradient = _term(negative, sigmoid(x)) - _term(positive, sigmoid(-x))
-    loss, gradient = (np.where(np.isnan(x), np.nan, v) for v in (loss, gradient))
+    hessian = _term(negative + positive, sigmoid(x) * sigmoid(-x))
+    loss, gradient, hessian = (np.where(np.isnan(x), np.nan, v) for v in (loss, gradient, hessian))
     # With one factor 0 the result is a single small number; with two it is their mixture.
     spread = np.where((negative == 0) | (positive == 0), np.abs(x), np.inf)
     scale = negative + positive
@@ -49,6 +50,7 @@ def sigmoid_cross_entropy(
         axis,
         reduction,
         normalizer,
+        (hessian, np.abs(x)),
     )
 
 
@@ -107,8 +109,12 @@ def _reduced(
     axis: int | None,
     reduction: str,
     normalizer: Any,
+    hessian: tuple[Array, Array] | None = None,
 ) -> Expected:
-    """Sum elements to items, weigh and reduce them; budgets are given as scale and spread."""
+    """Sum elements to items, weigh and reduce them; budgets are given as scale and spread.
+
+    A Hessian is given with its spread.
+    """
     items = loss.shape if axis is None else tuple(np.delete(loss.shape, axis))
     given = 1.0 if sample_weight is None else np.asarray(sample_weight)
     s = np.broadcast_to(given, items).astype(Wide)
@@ -134,7 +140,13 @@ def _reduced(
     scale, spread = gradient_budget
     gradient = gradient / divisor
     allowed = tolerance(gradient, each * scale / divisor, dtype, spread)
-    return Expected(loss, loss_tolerance, gradient, allowed)
+    if hessian is None:
+        return Expected(loss, loss_tolerance, gradient, allowed)
+    curvature, spread = hessian
+    curvature = _term(each, curvature) / divisor
+    size = np.where(curvature == 0, 0, spread)
+    bound = tolerance(curvature, each * loss_budget[0] / divisor, dtype, size, factors=2)
+    return Expected(loss, loss_tolerance, gradient, allowed, curvature, bound)
 
 
 def _divisor(s: Array, normalizer: Any) -> Any:

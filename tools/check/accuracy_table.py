@@ -49,19 +49,21 @@ class Worst(NamedTuple):
 def loss_and_gradient(
     name: str, x: Any, labels: Any, reference: Any, note: str = "", **options: Any
 ) -> Measured:
-    """Return the measurement of a loss and its gradient, row by row unless told otherwise."""
+    """Return the measurement of a loss and its derivatives, row by row unless told otherwise."""
     options = {"reduction": "none", **options}
     true = reference(x, labels, **options)
+    curved = true.hessian is not None
+    asked = {"return_grad": True} | ({"return_hess": True} if curved else {})
 
     def call() -> Any:
-        return getattr(fastce, name)(x, labels, return_grad=True, **options)
+        return getattr(fastce, name)(x, labels, **asked, **options)
 
     return Measured(
         name + note,
-        ("loss", "gradient"),
+        ("loss", "gradient", "Hessian")[: 2 + curved],
         call,
-        (true.loss, true.gradient),
-        (true.loss_tolerance, true.gradient_tolerance),
+        (true.loss, true.gradient, true.hessian)[: 2 + curved],
+        (true.loss_tolerance, true.gradient_tolerance, true.hessian_tolerance)[: 2 + curved],
     )
 
 
@@ -112,10 +114,10 @@ def measurements(dtype: DType) -> Iterator[Measured]:
         yield loss_and_gradient("binary_cross_entropy", p, z, reference, note)
 
 
-def worse(worst: Worst, actual: Any, true: Any, allowed: Any, dtype: DType) -> Worst:
-    """Return the larger of two errors: in ulp where results are not small, in budgets anywhere."""
-    large = np.isfinite(true) & (np.abs(true) >= 0.5)
-    apart = ulps(actual, true, dtype)[large]
+def worse(worst: Worst, actual: Any, true: Any, allowed: Any, dtype: DType, large: float) -> Worst:
+    """Return the larger of two errors: in ulp where results are large, in budgets anywhere."""
+    counts = np.isfinite(true) & (np.abs(true) >= large)
+    apart = ulps(actual, true, dtype)[counts]
     part = used(actual, true, allowed, dtype)
     return Worst(
         max(worst.ulp, float(apart.max(initial=0))), max(worst.used, float(part.max(initial=0)))
@@ -131,7 +133,8 @@ def measure() -> dict[tuple[str, str, str, str], Worst]:
                 _kernels.active = _kernels.load(isa)
                 for what, *values in zip(m.quantities, m.call(), m.true, m.allowed, strict=True):
                     key = (m.function, what, str(dtype), isa)
-                    found[key] = worse(found.get(key, Worst()), *values, dtype)
+                    large = 0.125 if what == "Hessian" else 0.5  # p (1 - p) is at most 0.25
+                    found[key] = worse(found.get(key, Worst()), *values, dtype, large)
     return found
 
 

@@ -4,9 +4,9 @@
 
 For each processor: it starts, chooses the right kernels, refuses better ones with an error,
 executes no instruction that the processor lacks, and gives the same bits for some thousand calls
-(results.py) as this machine does with the same kernels. Then the tests named (test_accuracy.py,
-where none are) run on the first and the last of them. Needs Linux on x86-64 with AVX2, the package
-installed or built in place, and qemu-user (Debian: apt install qemu-user).
+(results.py) as this machine does with the same kernels. Then the tests named (where none are,
+test_every_kind_of_row.py) run on the first and the last of them. Needs Linux on x86-64 with AVX2,
+the package installed or built in place, and qemu-user (Debian: apt install qemu-user).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def main() -> int:
         )
         print(f"{differ} of them differ; {better.stderr.splitlines()[-1]}", flush=True)
     for processor in (next(iter(PROCESSORS)), list(PROCESSORS)[-1]):
-        tests = sys.argv[1:] or ["-q", "tests/kernels/test_accuracy.py"]
+        tests = sys.argv[1:] or ["-q", "tests/accuracy/test_every_kind_of_row.py"]
         emulated = ["qemu-x86_64", "-cpu", processor, sys.executable, "-m", "pytest", *tests]
         failed += subprocess.run(emulated, cwd=ROOT, check=False).returncode != 0
     return failed

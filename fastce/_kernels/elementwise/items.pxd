@@ -13,7 +13,7 @@ from ..memory.memory cimport F32, F64, finish, numbers, writer
 from ..simd.simd cimport (
     add_lanes, all_within_unit, lanes_of, put_doubles, real, row_sums, set_lane, stored_within_unit, vec,
 )
-from ..softmax.problem cimport add_exactly
+from ..softmax.row_group cimport add_exactly
 
 
 cdef struct Count:

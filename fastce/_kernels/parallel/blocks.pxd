@@ -15,8 +15,9 @@ from ..parallel.openmp cimport give_back, plain_arithmetic
 from ..simd.simd cimport doubles, lanes_of, real, vec, wide_sum
 from ..softmax.lanes.sum cimport columns_of_block
 from ..softmax.lanes.tile cimport rows_of_columns
-from ..softmax.narrow cimport few_of_block, is_plain_few
-from ..softmax.problem cimport add_exactly, BATCH, Batch, count_rows, empty_batch, empty_tally, Problem, Tally
+from ..softmax.narrow cimport is_fused_narrow, narrow_rows_of_block
+from ..softmax.problem cimport Problem
+from ..softmax.row_group cimport GROUP, RowGroup, Tally, add_exactly, clear_group, empty_tally, read_rows
 from ..softmax.row.sum cimport rows_of_block
 from ..softmax.rows cimport all_classes
 from ..softmax.tile.sum cimport is_short, tiles_of_block
@@ -50,7 +51,7 @@ cdef inline Py_ssize_t rows_per_block(const Problem* p) noexcept nogil:
     cdef Py_ssize_t rows = p.outer * p.inner
     cdef Py_ssize_t elements = min(BLOCK_ELEMENTS, max(SMALLEST_BLOCK, rows * p.classes // 16))
     cdef Py_ssize_t block = max(elements // p.classes, min(8, (rows + 15) // 16), 1)
-    cdef Py_ssize_t whole = BATCH if p.inner == 1 else rows_of_columns(p)
+    cdef Py_ssize_t whole = GROUP if p.inner == 1 else rows_of_columns(p)
     if block > whole:
         block = block // whole * whole
     return block
@@ -84,15 +85,15 @@ cdef inline Py_ssize_t skip_classes(
 
 cdef inline void count_block(const Problem* p, const Blocks* cut, Py_ssize_t i, Tally* tally) noexcept nogil:
     cdef Py_ssize_t end = min(cut.total, (i + 1) * cut.block)
-    cdef Batch b
+    cdef RowGroup b
     cdef uint64_t caller = plain_arithmetic()
-    empty_batch(&b)
+    clear_group(&b)
     b.first = i * cut.block
     if p.targets == NULL and p.class_weight == NULL and p.sample_weight == NULL:
         b.first = skip_classes(p, b.first, end, tally)
     while b.first < end:
-        b.rows = min(BATCH, end - b.first)
-        count_rows(p, &b, tally)
+        b.rows = min(GROUP, end - b.first)
+        read_rows(p, &b, tally)
         b.first += b.rows
     give_back(caller)
 
@@ -154,8 +155,8 @@ cdef inline void softmax_block(
     scratch = open_writers(w, scratch, p.streaming)
     if p.inner > 1:
         columns_of_block(p, begin, end, scratch, w, &own, like)
-    elif is_plain_few(p):
-        few_of_block(p, begin, end, scratch, w, &own, like)
+    elif is_fused_narrow(p):
+        narrow_rows_of_block(p, begin, end, scratch, w, &own, like)
     elif is_short(p):
         tiles_of_block(p, begin, end, scratch, w, &own, like)
     else:

@@ -18,8 +18,10 @@ from ..parallel.blocks cimport (
 from ..parallel.openmp cimport give_back, plain_arithmetic
 from ..simd.simd cimport bfloat16, float16, real, vec
 from ..softmax.lanes.tile cimport column_bytes
-from ..softmax.problem cimport add_exactly, empty_tally, Problem, Tally
-from ..softmax.row.sum cimport kept_rows
+from ..softmax.narrow cimport is_fused_narrow, narrow_bytes
+from ..softmax.problem cimport Problem
+from ..softmax.row_group cimport Tally, add_exactly, empty_tally
+from ..softmax.row.sum cimport kept_rows, row_state_bytes
 from ..softmax.tile.spread cimport spread_pattern
 from ..softmax.tile.sum cimport is_short, tile_bytes
 
@@ -79,10 +81,10 @@ cdef inline int softmax_blocks(Problem* p, int num_threads, Tally* total, real* 
     if p.inner > 1:
         cut.share += column_bytes(p)
     elif is_short(p):
-        cut.share += tile_bytes(p)
+        cut.share += max(tile_bytes(p), narrow_bytes(p) if is_fused_narrow(p) else 0)
         pattern = p.classes * sizeof(vec[real])
     else:
-        cut.share += kept * kept_rows(kept)
+        cut.share += row_state_bytes() + kept * kept_rows(kept)
     needed = LINE + num_threads * cut.share + pattern + cut.blocks * sizeof(Tally)
     memory = scratch_of(small, needed)
     cut.scratch = next_line(memory)
@@ -105,8 +107,8 @@ cdef inline int softmax_blocks(Problem* p, int num_threads, Tally* total, real* 
 
 cdef inline int softmax_rows(Problem* p, int kind, int num_threads, Tally* total) except -1:
     """Losses and outputs of all rows."""
-    p.exact, p.itemsize = kind == F64, 8 if kind == F64 else 4 if kind == F32 else 2
-    p.unit = 1 / p.divisor
+    p.double_lanes, p.itemsize = kind == F64, 8 if kind == F64 else 4 if kind == F32 else 2
+    p.grad_scale = 1 / p.divisor
     if kind == F64:
         return softmax_blocks(p, num_threads, total, <double*> NULL)
     if kind == F32:

@@ -1,4 +1,4 @@
-// What a batch of rows is judged by: its labels, its sums, its losses all at once. Numbers are double.
+// The ends of a group of rows: labels, weights, sums of exponentials, losses. Numbers are double.
 #pragma once
 
 #include "simd/exp.h"
@@ -31,10 +31,10 @@ struct weighed {
     ptrdiff_t nonzero, skipped;
 };
 
-// Multiplies the rows' weights by those of samples, and kappa by those of classes, each NULL or one per row.
-// Where it `drops`, a class of weight 0 has no term at all.
+// Multiplies the rows' weights by those of samples, and the labels' targets by those of classes, each NULL or one a
+// row. With `drops`, a row whose class has weight 0 has no term at all, and its weight becomes 0.
 inline weighed weigh(const double* by_class, const double* by_sample, bool drops, ptrdiff_t n, double* weight,
-                     double* kappa) {
+                     double* label_target) {
     using mask = raw_of<double>::mask;
     weighed all;
     mask nonzero{}, live{};
@@ -45,7 +45,7 @@ inline weighed weigh(const double* by_class, const double* by_sample, bool drops
         const vec<double> own = load(weight + i, n - i, 0.0) * sample, total = own * of_class;
         const vec<double> kept = drops ? where_zero(of_class, zero, own) : own;
         store(weight + i, kept, n - i);
-        store(kappa + i, load(kappa + i) * of_class, n - i);
+        store(label_target + i, load(label_target + i) * of_class, n - i);
         all.sum.add(total);
         nonzero += total.v != 0;
         live += kept.v != 0;
@@ -55,19 +55,19 @@ inline weighed weigh(const double* by_class, const double* by_sample, bool drops
     return all;
 }
 
-// What the gradient of rows is made of: alpha e_c / total - unit beta_c, where total is the sum of all e_c, and
-// at_label in the label's place. kappa is the label's own target, `beyond` what all beta_c and z_loss add to it.
+// The gradient of rows is alpha e_c / total - grad_scale t_c, where total is the sum of all e_c, and label_grad at the
+// reference class. `others` is what all other classes' targets and z_loss add to that of the reference.
 struct row_coefficients {
-    vec<double> alpha, total, inverse, factor, at_label;
+    vec<double> alpha, total, inverse, prob_scale, label_grad;
 };
-FASTCE_INLINE row_coefficients coefficients_of(vec<double> rest, vec<double> own, vec<double> kappa,
-                                               vec<double> beyond, vec<double> unit) {
+FASTCE_INLINE row_coefficients coefficients_of(vec<double> sum_others, vec<double> exp_label, vec<double> label_target,
+                                               vec<double> others, vec<double> grad_scale) {
     row_coefficients f;
-    f.alpha = (kappa + beyond) * unit;
-    f.total = rest + own;
+    f.alpha = (label_target + others) * grad_scale;
+    f.total = sum_others + exp_label;
     f.inverse = vec<double>(1.0) / f.total;
-    f.factor = f.alpha * f.inverse;
-    f.at_label = (beyond * own - kappa * rest) * (unit * f.inverse);
+    f.prob_scale = f.alpha * f.inverse;
+    f.label_grad = (others * exp_label - label_target * sum_others) * (grad_scale * f.inverse);
     return f;
 }
 
@@ -78,73 +78,51 @@ template <class T> FASTCE_INLINE vec<T> narrow_lanes(const double* x) {
     else return narrowed<T>(load(x), load(x + half));
 }
 
-// Takes the labels' terms out of sums of exponentials, as exactly as they went in: where pairs of vectors
-// were added in their own lanes, together with the partner. The terms themselves go to `own`, in double.
+// Takes the labels' terms out of sums of exponentials, as exactly as they went in: where pairs of vectors were added
+// in their own lanes, together with the partner. `rounding` is what the sums lost. The terms themselves go to
+// `exp_label`, in double. All arrays hold whole vectors.
 template <class T>
-inline void take_labels_out(const vec<T>*, const double* logit, const double* partner, const double* anchor,
-                            const double* rounding, double* rest, double* own, ptrdiff_t n) {
+inline void separate_labels(const vec<T>*, const double* total, const double* rounding, const double* logit,
+                            const double* partner, const double* shift, double* sum_others, double* exp_label,
+                            ptrdiff_t n) {
     constexpr int half = vec<double>::lanes;
-    alignas(64) double ones[vec<T>::lanes], others[vec<T>::lanes];
+    alignas(64) double terms[vec<T>::lanes], partners[vec<T>::lanes];
     for (ptrdiff_t i = 0; i < n; i += vec<T>::lanes) {
-        const vec<T> at = narrow_lanes<T>(anchor + i);
-        const vec<T> one = scaled_exp(narrow_lanes<T>(logit + i) - at), other = scaled_exp(narrow_lanes<T>(partner + i) - at);
-        store_doubles(ones, kAddsPairs ? one + other : one);
-        store_doubles(others, kAddsPairs ? other : vec<T>(0.0));
+        const vec<T> at = narrow_lanes<T>(shift + i);
+        const vec<T> own = scaled_exp(narrow_lanes<T>(logit + i) - at);
+        const vec<T> other = scaled_exp(narrow_lanes<T>(partner + i) - at);
+        store_doubles(terms, kAddsPairs ? own + other : own);
+        store_doubles(partners, kAddsPairs ? other : vec<T>(0.0));
         for (int k = 0; k < vec<T>::lanes; k += half) {
-            const vec<double> left = load(rest + i + k) - load(ones + k);
-            store(rest + i + k, (left + load(rounding + i + k)) + load(others + k));
-            store(own + i + k, scaled_exp(load(logit + i + k) - load(anchor + i + k)));
+            const vec<double> left = load(total + i + k) - load(terms + k);
+            store(sum_others + i + k, (left + load(rounding + i + k)) + load(partners + k));
+            store(exp_label + i + k, scaled_exp(load(logit + i + k) - load(shift + i + k)));
         }
     }
 }
 
-enum judgement { kFine = 0, kOutOfRange = 1, kClearWinner = 2, kFaded = 4 };
+enum domain { kInRange = 0, kOutOfRange = 1, kClearWinner = 2, kLabelUnderflow = 4 };
 
-// A label's exponential below this may have faded: it has lost digits, or all.
-constexpr double kFadedBelow = 1e-30;
+// A label's exponential below this may have lost digits, or all.
+constexpr double kUnderflowBelow = 1e-30;
 
-// Judges the parts of sums of exponentials, the label's own term and the rest, and takes kExpScale out of
-// them. A sum that is out of range was taken from the wrong anchor; beside a clear winner's term the rest has
-// no digits left. Rows of weight 0 get harmless numbers.
-inline int judge_sums(double* rest, double* own, const double* weight, ptrdiff_t n) {
+// Takes kExpScale out of sums of exponentials and of the labels' terms, and tells what holds for some row: the sum is
+// out of the range in which its shift is kept; beside the label's term the others have no digits left; the label's
+// term may have underflown. Rows of weight 0 get 0 and 1.
+inline int check_range(double* sum_others, double* exp_label, const double* weight, ptrdiff_t n) {
     const vec<double> unscale(1 / kExpScale), zero(0.0), one(1.0);
-    raw_of<double>::mask within = one.v == one.v, unclear = within, vivid = within;
+    raw_of<double>::mask within = one.v == one.v, unclear = within, normal = within;
     for (ptrdiff_t i = 0; i < n; i += vec<double>::lanes) {
-        const vec<double> r = load(rest + i) * unscale, o = load(own + i) * unscale, total = r + o;
+        const vec<double> r = load(sum_others + i) * unscale, o = load(exp_label + i) * unscale, total = r + o;
         const auto skipped = load(weight + i).v == 0;
         within &= skipped | ((total.v > kSmallestSum) & (total.v < kLargestSum));
         unclear &= skipped | ~(r.v < (o * vec<double>(kLeastRest)).v);
-        vivid &= skipped | ~(o.v < kFadedBelow);
-        store(rest + i, select<double>(skipped, zero, r));
-        store(own + i, select<double>(skipped, one, o));
+        normal &= skipped | ~(o.v < kUnderflowBelow);
+        store(sum_others + i, select<double>(skipped, zero, r));
+        store(exp_label + i, select<double>(skipped, one, o));
     }
-    if (!any(~(within & unclear & vivid))) return kFine;
-    return (any(~within) ? kOutOfRange : 0) | (any(~unclear) ? kClearWinner : 0) | (any(~vivid) ? kFaded : 0);
-}
-
-// The sum of log(1 + rest / own) over at most 64 rows, as one logarithm of a product; negative where that is
-// not precise enough: numbers so large or small that a product might leave the range, or losses so small
-// that 1 hides them.
-constexpr double kMostFactor = vec<double>::lanes == 2 ? 0x1p31 : 0x1p62;  // 64 / lanes factors to a lane
-FASTCE_INLINE double log_of_ratio(const vec<double>* totals, const vec<double>* owns, ptrdiff_t n) {
-    const double sum = lane_sum(log((totals[0] * totals[1]) / (owns[0] * owns[1])));
-    return sum > 1e-7 * double(n) && sum < HUGE_VAL ? sum : -1;
-}
-inline double log_of_product(const double* rest, const double* own, ptrdiff_t n) {
-    constexpr ptrdiff_t lanes = vec<double>::lanes;
-    const vec<double> largest(kMostFactor), smallest(1 / kMostFactor), one(1.0);
-    vec<double> totals[2] = {one, one}, owns[2] = {one, one};  // so that products wait less for each other
-    raw_of<double>::mask fits = one.v == one.v;
-    auto take = [&](ptrdiff_t i, int chain) __attribute__((always_inline)) {
-        const vec<double> term = load(own + i), total = load(rest + i) + term;
-        fits &= (term.v > smallest.v) & (total.v < largest.v);
-        owns[chain] = owns[chain] * term;
-        totals[chain] = totals[chain] * total;
-    };
-    ptrdiff_t i = 0;
-    for (; i + 2 * lanes <= n; i += 2 * lanes) take(i, 0), take(i + lanes, 1);
-    if (i < n) take(i, 0);
-    return any(~fits) ? -1 : log_of_ratio(totals, owns, n);
+    if (!any(~(within & unclear & normal))) return kInRange;
+    return (any(~within) ? kOutOfRange : 0) | (any(~unclear) ? kClearWinner : 0) | (any(~normal) ? kLabelUnderflow : 0);
 }
 
 // n numbers x + rest as lanes, in two parts that together are more precise than one.
@@ -165,49 +143,63 @@ inline void split_doubles(const double* x, const double* rest, ptrdiff_t n, vec<
     }
 }
 
-// How many rows of few classes end together where they are plain; as vectors, and one.
-constexpr ptrdiff_t kPlainRun = 256, kPlainVectors = kPlainRun / vec<float>::lanes + 1;
+// ---------------------------------------------------------------- fused ends
 
-// What their gradient is multiplied by: within these, it and its quotients by sums have all their digits as floats.
-constexpr double kLeastUnit = 0x1p-48, kMostUnit = 0x1p100;
+// How many rows of few classes end together; as vectors, and one more.
+constexpr ptrdiff_t kFusedRows = 256, kFusedVectors = kFusedRows / vec<float>::lanes + 1;
 
-// What the exponentials of rows are multiplied by, in two parts, and what is at the label; of rows that have a
-// label and the weight `unit`, and nothing else. `rest` and `total` are times kExpScale, as exponentials are kept.
-template <class T> struct plain_rows {
-    vec<T>*high, *low, *at_label;
+// The scale of a gradient within which its quotients by sums have all their digits as floats.
+constexpr double kLeastScale = 0x1p-48, kMostScale = 0x1p100;
 
-    FASTCE_INLINE void put(ptrdiff_t k, const vec<double>* rest, const vec<double>* total, vec<double> unit) const {
+// What the exponentials of rows are multiplied by, in two parts, and the gradient at the label.
+template <class T> struct grad_lanes {
+    vec<T>*prob_scale_hi, *prob_scale_lo, *label_grad;
+
+    // Of rows that have a label and the same scale and nothing else; sums are times kExpScale, as exponentials are.
+    FASTCE_INLINE void put(ptrdiff_t k, const vec<double>* sum_others, const vec<double>* total,
+                           vec<double> grad_scale) const {
         constexpr int last = vec<T>::lanes / vec<double>::lanes - 1;
         const vec<double> zero(0.0), one(1.0);
-        vec<double> factor[last + 1], label[last + 1];
+        vec<double> scale[last + 1], label[last + 1];
         for (int j = 0; j <= last; ++j) {
-            factor[j] = unit * (one / total[j]);
-            label[j] = (zero - rest[j]) * factor[j];
+            scale[j] = grad_scale * (one / total[j]);
+            label[j] = (zero - sum_others[j]) * scale[j];
         }
-        at_label[k] = narrowed<T>(label[0], label[last]);
-        high[k] = narrowed<T>(factor[0], factor[last]);
-        if constexpr (last == 0) low[k] = vec<T>(0.0);
-        else low[k] = narrowed<T>(factor[0] - widened<0>(high[k].v), factor[1] - widened<1>(high[k].v));
+        label_grad[k] = narrowed<T>(label[0], label[last]);
+        prob_scale_hi[k] = narrowed<T>(scale[0], scale[last]);
+        if constexpr (last == 0) prob_scale_lo[k] = vec<T>(0.0);
+        else prob_scale_lo[k] = narrowed<T>(scale[0] - widened<0>(prob_scale_hi[k].v),
+                                            scale[1] - widened<1>(prob_scale_hi[k].v));
     }
 };
 
-// All that is to be done with at most 64 such rows once their exponentials are summed, in one sweep: what
-// judge_sums and log_of_product do, and their coefficients where rows.high is given. Returns the sum of their losses;
-// negative where anything is unusual, which those two then have to tell.
+// The sum of the logarithms of totals over exp_labels, each the product of many; negative where that is not precise
+// enough: losses so small that 1 hides them, or a product that left the range.
+FASTCE_INLINE double log_of_ratio(const vec<double>* totals, const vec<double>* exp_labels, ptrdiff_t n) {
+    const double sum = lane_sum(log((totals[0] * totals[1]) / (exp_labels[0] * exp_labels[1])));
+    return sum > 1e-7 * double(n) && sum < HUGE_VAL ? sum : -1;
+}
+
+// All that is to be done with at most 64 rows that have a label and the same scale and nothing else, once their
+// exponentials are summed, in one sweep: what check_range and one logarithm of a product do, and their coefficients
+// where grads.prob_scale_hi is given. Returns the sum of their losses; negative where a row is out of the range of
+// that, which check_range then has to tell.
+constexpr double kMostFactor = vec<double>::lanes == 2 ? 0x1p31 : 0x1p62;  // 64 / lanes factors to a lane
 template <class T, class S>
-FASTCE_APART double end_plainly(const double* rest, const S* own, ptrdiff_t n, double unit, plain_rows<T> rows) {
+FASTCE_APART double end_fused(const double* sum_others, const S* exp_label, ptrdiff_t n, double grad_scale,
+                              grad_lanes<T> grads) {
     constexpr ptrdiff_t width = vec<double>::lanes, parts = vec<T>::lanes / width;
     constexpr double down = width == 2 ? 1 / kExpScale : 1;  // products of two lanes have no room for kExpScale
     constexpr double most = kLargestSum * kExpScale, largest = most < kMostFactor / down ? most : kMostFactor / down;
     constexpr double smallest = kSmallestSum * kExpScale, least = 1 / (kMostFactor * down);
-    const vec<double> one(1.0), all(unit), scale(down);
-    vec<double> totals[2] = {one, one}, owns[2] = {one, one};
-    vec<double> least_total(largest), most_total(0.0), least_own(largest), most_lost(-1.0);
+    const vec<double> one(1.0), all(grad_scale), scale(down);
+    vec<double> totals[2] = {one, one}, labels[2] = {one, one};
+    vec<double> least_total(largest), most_total(0.0), least_label(largest), most_lost(-1.0);
     auto take = [&](ptrdiff_t k, auto whole, auto gradient) __attribute__((always_inline)) {
         vec<double> others[parts], total[parts];
         for (int j = 0; j < parts; ++j) {
             const ptrdiff_t i = (k * parts + j) * width;
-            vec<double> r = load(rest + i), o = load_widened(own + i);
+            vec<double> r = load(sum_others + i), o = load_widened(exp_label + i);
             [[maybe_unused]] const auto no_row = lane_numbers<double>() >= n - i;
             if constexpr (!whole) {
                 r = select<double>(no_row, vec<double>(kExpScale), r);
@@ -217,23 +209,23 @@ FASTCE_APART double end_plainly(const double* rest, const S* own, ptrdiff_t n, d
             total[j] = r + o;
             least_total = minimum(least_total, total[j]);
             most_total = maximum(most_total, total[j]);
-            least_own = minimum(least_own, o);
+            least_label = minimum(least_label, o);
             most_lost = maximum(most_lost, o * vec<double>(kLeastRest) - r);
             if constexpr (!whole) o = select<double>(no_row, total[j], o);
-            owns[j] = owns[j] * (o * scale);
+            labels[j] = labels[j] * (o * scale);
             totals[j] = totals[j] * (total[j] * scale);
         }
-        if constexpr (gradient) rows.put(k, others, total, all);
+        if constexpr (gradient) grads.put(k, others, total, all);
     };
     auto take_all = [&](auto gradient) __attribute__((always_inline)) {
         ptrdiff_t k = 0;
         for (; (k + 1) * vec<T>::lanes <= n; ++k) take(k, std::true_type(), gradient);
         if (k * vec<T>::lanes < n) take(k, std::false_type(), gradient);
     };
-    rows.high ? take_all(std::true_type()) : take_all(std::false_type());
+    grads.prob_scale_hi ? take_all(std::true_type()) : take_all(std::false_type());
     const auto fits =
-        (least_total.v > smallest) & (most_total.v < largest) & (least_own.v > least) & (most_lost.v <= 0);
-    return any(~fits) ? -1 : log_of_ratio(totals, owns, n);  // which is not above 0 where a total is NaN
+        (least_total.v > smallest) & (most_total.v < largest) & (least_label.v > least) & (most_lost.v <= 0);
+    return any(~fits) ? -1 : log_of_ratio(totals, labels, n);  // which is not above 0 where a total is NaN
 }
 
 }  // namespace fastce

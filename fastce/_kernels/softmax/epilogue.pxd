@@ -1,9 +1,4 @@
-"""The ends of rows: from the sums that a kernel took to losses and gradient coefficients.
-
-With `rest` = sum over the other classes and `own` = the label's exponential, both from one anchor,
-lse - x_y = log1p(rest / own) loses no digit for a clear winner (rest << own) and
-1 - p_y = rest / (rest + own) needs no subtraction.
-"""
+"""The ends of rows: from the sums that a layout took to losses and gradient coefficients."""
 
 from libc.math cimport INFINITY, NAN
 
@@ -12,135 +7,160 @@ from ..simd.simd cimport (
     real, set_lane, store_narrow_first, vec, where_below, where_zero,
 )
 from ..softmax.problem cimport (
-    add_exactly, Batch, GRADIENT, is_smoothed, LOG_SOFTMAX, LOGSUMEXP, Problem, Tally, WIDTH,
+    GRADIENT, LOG_SOFTMAX, LOGSUMEXP, Problem, is_smoothed, needs_maximum, targets_vary,
 )
-from ..softmax.rows cimport coefficients_of, kFadedBelow, log_of_product, row_coefficients
-from ..softmax.targets cimport beta_varies
+from ..softmax.row_group cimport WIDTH, RowGroup, Tally, add_exactly
+from ..softmax.rows cimport coefficients_of, kUnderflowBelow, row_coefficients
 
 
-cdef inline void find_factors(const Problem* p, Batch* b, Py_ssize_t i) noexcept nogil:
-    """The gradient's coefficients of the rows from i on, as many as a vector holds."""
-    cdef vec[double] kappa = doubles(b.kappa + i), beyond = doubles(b.beta_sum + i)
-    cdef vec[double] weight = doubles(b.weight + i), unit = vec[double](p.unit)
-    cdef vec[double] lacking, unscale = vec[double](1 / kExpScale)
-    cdef row_coefficients f
-    if b.uniform < i + WIDTH:
-        unit = weight / vec[double](p.divisor)
-    if p.z_loss != 0:
-        beyond = beyond + vec[double](2 * p.z_loss) * doubles(b.lse + i)
-    if p.z_loss == 0 and beta_varies(p):
-        # no target, hence no gradient and no loss, whatever the row holds
-        put_doubles(b.weight + i, where_zero(kappa + beyond, vec[double](0.0), weight))
-        b.skipped = max(b.skipped, <Py_ssize_t> 1)  # perhaps: whoever writes looks at the weights
-    f = coefficients_of(doubles(b.rest + i), doubles(b.own + i), kappa, beyond, unit)
-    put_doubles(b.unit + i, unit)
-    put_doubles(b.factor + i, f.factor * unscale)
-    if p.exact:
-        lacking = multiply_subtract(kappa + beyond, unit, f.alpha)
-        lacking = lacking - multiply_subtract(f.factor, f.total, f.alpha)
-        put_doubles(b.factor_rest + i, lacking * f.inverse * unscale)
-    put_doubles(b.at_label + i, f.at_label)
-    if p.hess != NULL:
-        find_curvature(p, b, i, f, unit)
+cdef inline void set_reference(RowGroup* g, Py_ssize_t i, const real* x, Py_ssize_t n, Py_ssize_t stride) noexcept nogil:
+    """Makes the class of the row's maximum its reference; NaN prevails where the maximum is infinite."""
+    g.label[i] = index_of(x, n, stride, g.row_max[i])
+    if not -INFINITY < g.row_max[i] < INFINITY and has_nan(x, n, stride):
+        g.row_max[i] = NAN
 
 
-cdef inline void find_curvature(
-    const Problem* p, Batch* b, Py_ssize_t i, row_coefficients f, vec[double] unit
-) noexcept nogil:
-    """The Hessian's coefficients: alpha p (1 - p), and 2 z_loss p^2 from the square of lse."""
-    cdef vec[double] bend = vec[double](2 * p.z_loss) * unit
-    cdef vec[double] label = doubles(b.own + i) * f.inverse, others = doubles(b.rest + i) * f.inverse
-    put_doubles(b.inverse + i, f.inverse / vec[double](kExpScale))
-    put_doubles(b.curvature + i, f.alpha)
-    put_doubles(b.bend + i, bend)
-    put_doubles(b.hess_at_label + i, label * (f.alpha * others + bend * label))
+# Losses ---------------------------------------------------------------------------------------------
 
 
-cdef inline vec[double] minus_log_share(const Batch* b, Py_ssize_t i, real* like) noexcept nogil:
-    """lse - x_y of the rows from i on."""
-    cdef vec[double] rest = doubles(b.rest + i), own = doubles(b.own + i)
-    cdef vec[double] faded = vec[double](kFadedBelow), zero = vec[double](0.0), one = vec[double](1.0)
-    cdef vec[double] ratio = rest / own, u = ratio + one, lost = ratio - (u - one)
+cdef inline vec[double] minus_log_prob(const RowGroup* g, Py_ssize_t i, real* like) noexcept nogil:
+    """lse - x_r of the rows from i on."""
+    cdef vec[double] others = doubles(g.sum_others + i), own = doubles(g.exp_label + i)
+    cdef vec[double] bound = vec[double](kUnderflowBelow), zero = vec[double](0.0), one = vec[double](1.0)
+    cdef vec[double] ratio = others / own, u = ratio + one, lost = ratio - (u - one)
     # What rounding took from u: divided by u; or, for the digits of a float, where u is about 1.
     lost = lost / u if real is double else where_below(ratio, one, lost, zero)
-    if b.vivid:
+    if not g.label_underflow:
         return log_for(like, u, lost)
-    # A label so unlikely that its exponential may have faded: log(rest) - (x_y - anchor) instead.
+    # A label so unlikely that its exponential may have underflown: log(others) - (x_r - shift) instead.
     return log_for(
-        like, where_below(own, faded, rest + own, u), where_below(own, faded, zero, lost)
-    ) - where_below(own, faded, doubles(b.own_logit + i), zero)
+        like, where_below(own, bound, others + own, u), where_below(own, bound, zero, lost)
+    ) - where_below(own, bound, doubles(g.label_logit + i), zero)
 
 
-cdef inline void find_losses(const Problem* p, Batch* b, Py_ssize_t i, real* like) noexcept nogil:
+cdef inline vec[double] uniform_distance(const Problem* p, const RowGroup* g, Py_ssize_t i) noexcept nogil:
+    """uniform_mass * sum_c (x_r - x_c)."""
+    cdef vec[double] sum = vec[double](<double> p.classes) * doubles(g.label_logit + i)
+    return vec[double](p.uniform_mass) * (sum - doubles(g.logit_sum + i))
+
+
+cdef inline void find_losses(const Problem* p, RowGroup* g, Py_ssize_t i, real* like) noexcept nogil:
     """The losses of the rows from i on, times their weights."""
-    cdef vec[double] total = doubles(b.rest + i) + doubles(b.own + i), weight = doubles(b.weight + i)
-    cdef vec[double] kappa = doubles(b.kappa + i), beta_sum = doubles(b.beta_sum + i)
-    cdef vec[double] zero = vec[double](0.0), loss, lse, above
-    loss = where_zero(kappa, zero, kappa * minus_log_share(b, i, like))
+    cdef vec[double] total = doubles(g.sum_others + i) + doubles(g.exp_label + i)
+    cdef vec[double] weight = doubles(g.weight + i), targets = doubles(g.label_target + i)
+    cdef vec[double] zero = vec[double](0.0), loss, lse, sums
     if is_smoothed(p):
-        above = log_for(like, total * exp(doubles(b.anchor + i) - doubles(b.top + i)), zero)  # lse - top
-        loss = loss + where_zero(beta_sum, zero, beta_sum * above - doubles(b.dot + i))
+        targets = targets + doubles(g.other_targets + i)
+    loss = where_zero(targets, zero, targets * minus_log_prob(g, i, like))
+    if targets_vary(p):
+        loss = loss + doubles(g.distance + i)
+    elif is_smoothed(p):
+        # A logit of -inf makes the loss inf; a row without a sum stays NaN.
+        sums = doubles(g.logit_sum + i)
+        loss = where_below(
+            sums, vec[double](-1.7976931348623157e308), vec[double](INFINITY) + (total - total),
+            loss + uniform_distance(p, g, i),
+        )
     if p.z_loss != 0:
-        lse = doubles(b.anchor + i) + log_for(like, total, zero)
-        put_doubles(b.lse + i, lse)
+        lse = doubles(g.shift + i) + log_for(like, total, zero)
+        put_doubles(g.lse + i, lse)
         # lse - lse is 0, or NaN where a row is all -inf: its loss is NaN, not the square's inf.
         loss = loss + vec[double](p.z_loss) * (lse * lse + (lse - lse))
-    put_doubles(b.loss + i, where_zero(weight, zero, loss * weight))
+    put_doubles(g.loss + i, where_zero(weight, zero, loss * weight))
 
 
-cdef inline void find_shifts(Batch* b, Py_ssize_t i) noexcept nogil:
-    """lse - top of the rows from i on, whose label is their maximum: what log_softmax subtracts."""
-    put_doubles(b.factor + i, log1p(doubles(b.rest + i) / doubles(b.own + i)))
+cdef inline void find_log_sums(RowGroup* g, Py_ssize_t i) noexcept nogil:
+    """lse - row_max of the rows from i on, whose reference is the maximum."""
+    put_doubles(g.log_sum + i, log1p(doubles(g.sum_others + i) / doubles(g.exp_label + i)))
 
 
-cdef inline void find_coefficients(const Problem* p, Batch* b, Py_ssize_t i) noexcept nogil:
-    """What the output of the rows from i on is made with."""
-    if p.output == LOG_SOFTMAX:
-        find_shifts(b, i)
-    else:
-        find_factors(p, b, i)
-
-
-cdef inline void label_of_maximum(
-    Batch* b, Py_ssize_t i, const real* x, Py_ssize_t n, Py_ssize_t stride
-) noexcept nogil:
-    """Makes the row's maximum its label; where the maximum is infinite, NaN in the row prevails."""
-    b.label[i] = index_of(x, n, stride, b.top[i])
-    if not -INFINITY < b.top[i] < INFINITY and has_nan(x, n, stride):
-        b.top[i] = NAN
-
-
-cdef inline void end_logsumexp(const Problem* p, Batch* b, real* like) noexcept nogil:
-    """logsumexp of a batch, whose labels are the maxima; where a maximum is infinite it is the result."""
+cdef inline void write_logsumexp(const Problem* p, RowGroup* g, real* like) noexcept nogil:
+    """logsumexp of a group; where a maximum is infinite it is the result."""
     cdef Py_ssize_t i
-    cdef double shift
-    for i from 0 <= i < b.rows by WIDTH:
-        find_shifts(b, i)
-    for i in range(b.rows):
-        shift = b.factor[i] if -INFINITY < b.top[i] < INFINITY else 0
-        set_lane(<vec[real]*> p.losses, b.first + i, b.top[i] + shift)
+    cdef double log_sum
+    for i from 0 <= i < g.rows by WIDTH:
+        find_log_sums(g, i)
+    for i in range(g.rows):
+        log_sum = g.log_sum[i] if -INFINITY < g.row_max[i] < INFINITY else 0
+        set_lane(<vec[real]*> p.losses, g.first + i, g.row_max[i] + log_sum)
 
 
-cdef inline bint end_plain_batch(const Problem* p, Batch* b, Tally* tally) noexcept nogil:
-    """The sum of a batch's plain losses from one logarithm; False if it has to be taken row by row."""
-    cdef double sum = log_of_product(b.rest, b.own, (b.rows + WIDTH - 1) // WIDTH * WIDTH)
-    if sum < 0:
-        return False
-    add_exactly(&tally.loss, &tally.loss_lost, sum)
-    return True
-
-
-cdef inline void end_batch(const Problem* p, Batch* b, Tally* tally, real* like) noexcept nogil:
-    """The losses of a batch: added up, and written if asked for."""
+cdef inline void end_group(const Problem* p, RowGroup* g, Tally* tally, real* like) noexcept nogil:
+    """The losses of a group: added up, and written if asked for."""
     cdef vec[double] total = vec[double](0.0)
     cdef Py_ssize_t i
+    if g.fused_loss >= 0:
+        add_exactly(&tally.loss, &tally.loss_lost, g.fused_loss)
+        return
     if p.output == LOGSUMEXP:
-        end_logsumexp(p, b, like)
+        write_logsumexp(p, g, like)
     if p.output != GRADIENT:
         return
-    for i from 0 <= i < b.rows by WIDTH:
-        find_losses(p, b, i, like)
-        total = total + doubles(b.loss + i)
+    for i from 0 <= i < g.rows by WIDTH:
+        find_losses(p, g, i, like)
+        total = total + doubles(g.loss + i)
         if p.losses != NULL:
-            store_narrow_first(<vec[real]*> p.losses, b.first + i, doubles(b.loss + i), b.rows - i)
+            store_narrow_first(<vec[real]*> p.losses, g.first + i, doubles(g.loss + i), g.rows - i)
     add_exactly(&tally.loss, &tally.loss_lost, lane_sum(total))
+
+
+# Coefficients ---------------------------------------------------------------------------------------
+
+
+cdef inline void find_hess_scales(
+    const Problem* p, RowGroup* g, Py_ssize_t i, row_coefficients f, vec[double] grad_scale
+) noexcept nogil:
+    """The Hessian's coefficients: alpha p (1 - p), and 2 z_loss p^2 from the square of lse."""
+    cdef vec[double] square = vec[double](2 * p.z_loss) * grad_scale
+    cdef vec[double] label = doubles(g.exp_label + i) * f.inverse, others = doubles(g.sum_others + i) * f.inverse
+    put_doubles(g.inverse_sum + i, f.inverse / vec[double](kExpScale))
+    put_doubles(g.hess_scale + i, f.alpha)
+    put_doubles(g.hess_square + i, square)
+    put_doubles(g.label_hess + i, label * (f.alpha * others + square * label))
+
+
+cdef inline vec[double] label_gradient(
+    const RowGroup* g, Py_ssize_t i, vec[double] target, vec[double] others, row_coefficients f,
+    vec[double] grad_scale,
+) noexcept nogil:
+    """The gradient at the reference where others have targets: with few roundings also where it wins."""
+    cdef vec[double] own = doubles(g.exp_label + i), rest = doubles(g.sum_others + i)
+    cdef vec[double] of_winner = grad_scale * (others - (target + others) * (rest * f.inverse))
+    return where_below(rest, own, of_winner, f.label_grad)
+
+
+cdef inline void find_coefficients(const Problem* p, RowGroup* g, Py_ssize_t i) noexcept nogil:
+    """What the output of the rows from i on is made with, as many as a vector holds."""
+    cdef vec[double] target = doubles(g.label_target + i), others = doubles(g.other_targets + i)
+    cdef vec[double] weight = doubles(g.weight + i), grad_scale = vec[double](p.grad_scale)
+    cdef vec[double] lacking, unscale = vec[double](1 / kExpScale)
+    cdef row_coefficients f
+    if p.output == LOG_SOFTMAX:
+        find_log_sums(g, i)
+        return
+    if g.unweighted < i + WIDTH:
+        grad_scale = weight / vec[double](p.divisor)
+    if p.z_loss != 0:
+        others = others + vec[double](2 * p.z_loss) * doubles(g.lse + i)
+    elif targets_vary(p):
+        # no target, hence no gradient and no loss, whatever the row holds
+        put_doubles(g.weight + i, where_zero(target + others, vec[double](0.0), weight))
+        g.skipped = max(g.skipped, <Py_ssize_t> 1)  # perhaps: whoever writes looks at the weights
+    f = coefficients_of(doubles(g.sum_others + i), doubles(g.exp_label + i), target, others, grad_scale)
+    put_doubles(g.grad_scale + i, grad_scale)
+    put_doubles(g.prob_scale_hi + i, f.prob_scale * unscale)
+    if p.double_lanes:
+        lacking = multiply_subtract(target + others, grad_scale, f.alpha)
+        lacking = lacking - multiply_subtract(f.prob_scale, f.total, f.alpha)
+        put_doubles(g.prob_scale_lo + i, lacking * f.inverse * unscale)
+    put_doubles(g.label_grad + i, f.label_grad)
+    if is_smoothed(p):
+        put_doubles(g.label_grad + i, label_gradient(g, i, target, others, f, grad_scale))
+    if p.hess != NULL:
+        find_hess_scales(p, g, i, f, grad_scale)
+
+
+cdef inline double hess_of_winner(const RowGroup* g, Py_ssize_t i, double exp_winner, double others) noexcept nogil:
+    """The Hessian's entry of a class that is the clear winner, from the sum of all other exponentials."""
+    cdef double total = g.sum_others[i] + g.exp_label[i], p = exp_winner / total
+    return p * (g.hess_scale[i] * (others / total) + g.hess_square[i] * p)

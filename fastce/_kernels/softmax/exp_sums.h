@@ -20,49 +20,61 @@ struct unshifted {
     template <class T> FASTCE_INLINE vec<T> operator()(vec<T> x) const { return x; }
 };
 template <class T> struct shifted {
-    vec<T> anchor;
-    FASTCE_INLINE vec<T> operator()(vec<T> x) const { return x - anchor; }
+    vec<T> shift;
+    FASTCE_INLINE vec<T> operator()(vec<T> x) const { return x - shift; }
 };
 
-// Adds exponentials of an even number of whole vectors to the sum, kLate of them late.
-template <class T, class Shift>
-FASTCE_INLINE wide_sum<T> sweep(const T* x, ptrdiff_t vectors, const Shift& shift, vec<T>* exps, wide_sum<T> total) {
+// Adds exponentials of an even number of whole vectors to the sum, kLate of them late; and the logits to theirs.
+template <bool sums_logits, class T, class Shift>
+FASTCE_INLINE void sweep(const T* x, ptrdiff_t vectors, const Shift& shift, vec<T>* exps, wide_sum<T>* sum,
+                         wide_sum<T>* logits) {
     constexpr ptrdiff_t width = vec<T>::lanes;
+    wide_sum<T> total = *sum, of_logits = *logits;
     for (ptrdiff_t k = 0; k < vectors; k += 2) {
         prefetch_pair(x + k * width);
-        const vec<T> one = scaled_exp(shift(load(x + k * width)));
-        const vec<T> other = scaled_exp(shift(load(x + (k + 1) * width)));
+        const vec<T> a = load(x + k * width), b = load(x + (k + 1) * width);
+        const vec<T> one = scaled_exp(shift(a)), other = scaled_exp(shift(b));
         exps[k] = one, exps[k + 1] = other;
+        if constexpr (sums_logits) of_logits.add(a), of_logits.add(b);
         if (k >= kLate) total.add(exps[k - kLate], exps[k + 1 - kLate]);
     }
     for (ptrdiff_t k = vectors < kLate ? 0 : vectors - kLate; k < vectors; k += 2) total.add(exps[k], exps[k + 1]);
-    return total;
+    *sum = total, *logits = of_logits;
 }
 
-// Adds exp(x - anchor) of n logits to the sum, and keeps them if asked for: vectors in pairs, then what is left.
-template <class T> FASTCE_APART void sweep_span(const T* x, ptrdiff_t n, double anchor, vec<T>* exps, wide_sum<T>* sum) {
+// Adds exp(x - shift) of n logits to the sum, and keeps them if asked for: vectors in pairs, then what is left.
+template <bool sums_logits, class T>
+FASTCE_APART void sweep_all(const T* x, ptrdiff_t n, double shift, vec<T>* exps, wide_sum<T>* sum, wide_sum<T>* logits) {
     constexpr ptrdiff_t width = vec<T>::lanes;
     vec<T> unkept[kUnkept];
-    wide_sum<T> total = *sum;
-    const shifted<T> from_anchor{vec<T>(anchor)};
+    wide_sum<T> total = *sum, of_logits = sums_logits ? *logits : wide_sum<T>();
+    const shifted<T> by_shift{vec<T>(shift)};
     for (ptrdiff_t left = n / (2 * width) * 2; left > 0;) {
         const ptrdiff_t vectors = exps || left < kUnkept ? left : kUnkept;
         vec<T>* kept = exps ? exps : unkept;
-        total = anchor == 0 ? sweep(x, vectors, unshifted(), kept, total) : sweep(x, vectors, from_anchor, kept, total);
+        if (shift == 0) sweep<sums_logits>(x, vectors, unshifted(), kept, &total, &of_logits);
+        else sweep<sums_logits>(x, vectors, by_shift, kept, &total, &of_logits);
         x += vectors * width;
         n -= vectors * width;
         left -= vectors;
         if (exps) exps += vectors;
     }
     for (ptrdiff_t k = 0; k < n; k += width) {
-        const vec<T> e = scaled_exp(from_anchor(load(x + k, n - k, -HUGE_VAL)));
+        const vec<T> e = scaled_exp(by_shift(load(x + k, n - k, -HUGE_VAL)));
         if (exps) exps[k / width] = e;
         total.add(e);
+        if constexpr (sums_logits) of_logits.add(load(x + k, n - k, 0.0));
     }
     *sum = total;
+    if constexpr (sums_logits) *logits = of_logits;
+}
+// The same; `logits`, the sum of the logits themselves, may be NULL.
+template <class T>
+inline void sweep_span(const T* x, ptrdiff_t n, double shift, vec<T>* exps, wide_sum<T>* sum, wide_sum<T>* logits) {
+    logits ? sweep_all<true>(x, n, shift, exps, sum, logits) : sweep_all<false>(x, n, shift, exps, sum, logits);
 }
 
-// exp(x - anchor) of n logits, anchors by lanes or NULL, and zeros in what lanes the last vector has beyond them;
+// exp(x - shift) of n logits, shifts by lanes or NULL, and zeros in what lanes the last vector has beyond them;
 // `ahead`, memory that is wanted soon, is asked for meanwhile.
 template <class T, class Shift>
 FASTCE_INLINE void exps_of_run(const T* x, const T* ahead, ptrdiff_t n, const Shift& shift, vec<T>* exps) {
@@ -78,11 +90,11 @@ FASTCE_INLINE void exps_of_run(const T* x, const T* ahead, ptrdiff_t n, const Sh
         exps[k] = scaled_exp(shift(load(x + k * width, n - k * width, -HUGE_VAL), k));
 }
 template <class T>
-FASTCE_APART void take_exps(const T* x, const T* ahead, ptrdiff_t n, const vec<T>* anchors, vec<T>* exps) {
-    if (anchors == nullptr) {
+FASTCE_APART void take_exps(const T* x, const T* ahead, ptrdiff_t n, const vec<T>* shifts, vec<T>* exps) {
+    if (shifts == nullptr) {
         exps_of_run(x, ahead, n, [](vec<T> v, ptrdiff_t) __attribute__((always_inline)) { return v; }, exps);
     } else {
-        auto shift = [=](vec<T> v, ptrdiff_t k) __attribute__((always_inline)) { return v - anchors[k]; };
+        auto shift = [=](vec<T> v, ptrdiff_t k) __attribute__((always_inline)) { return v - shifts[k]; };
         exps_of_run(x, ahead, n, shift, exps);
     }
 }

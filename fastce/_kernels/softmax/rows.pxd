@@ -6,33 +6,37 @@ from ..simd.simd cimport vec, wide_sum
 
 
 cdef extern from "<softmax/epilogue.h>" namespace "fastce" nogil:
-    int kOutOfRange, kClearWinner, kFaded
-    const double kFadedBelow
+    int kOutOfRange, kClearWinner, kLabelUnderflow
+    const double kUnderflowBelow
+    const double kLeastScale
+    const double kMostScale
     bint all_classes(const int64_t*, Py_ssize_t, int64_t, int64_t)
     cdef struct weighed:
         wide_sum[double] sum
         Py_ssize_t nonzero, skipped
-    cdef struct row_coefficients:
-        vec[double] alpha, total, inverse, factor, at_label
-    row_coefficients coefficients_of(vec[double], vec[double], vec[double], vec[double], vec[double])
     weighed weigh(
         const double* by_class, const double* by_sample, bint drops, Py_ssize_t n, double* weight,
-        double* kappa,
+        double* label_target,
     )
-    void take_labels_out[T](
-        const vec[T]*, const double* logit, const double* partner, const double* anchor,
-        const double* rounding, double* rest, double* own, Py_ssize_t,
+    cdef struct row_coefficients:
+        vec[double] alpha, total, inverse, prob_scale, label_grad
+    row_coefficients coefficients_of(
+        vec[double] sum_others, vec[double] exp_label, vec[double] label_target, vec[double] others,
+        vec[double] grad_scale,
     )
-    int judge_sums(double* rest, double* own, const double* weight, Py_ssize_t)
-    double log_of_product(const double* rest, const double* own, Py_ssize_t)
-    enum:
-        kPlainRun
-        kPlainVectors
-    const double kLeastUnit
-    const double kMostUnit
-    cdef cppclass plain_rows[T]:
-        vec[T]* high
-        vec[T]* low
-        vec[T]* at_label
-    double end_plainly[T](const double*, const double*, Py_ssize_t, double, plain_rows[T])
+    void separate_labels[T](
+        const vec[T]*, const double* total, const double* rounding, const double* logit,
+        const double* partner, const double* shift, double* sum_others, double* exp_label, Py_ssize_t n,
+    )
+    int check_range(double* sum_others, double* exp_label, const double* weight, Py_ssize_t n)
     void split_doubles[T](const double*, const double*, Py_ssize_t, vec[T]*, vec[T]*)
+    enum:
+        kFusedRows
+        kFusedVectors
+    cdef cppclass grad_lanes[T]:
+        vec[T]* prob_scale_hi
+        vec[T]* prob_scale_lo
+        vec[T]* label_grad
+    double end_fused[T](
+        const double* sum_others, const double* exp_label, Py_ssize_t n, double grad_scale, grad_lanes[T]
+    )

@@ -1,7 +1,7 @@
-"""beta of the one formula: what a row's target vector holds besides its label.
+"""The targets of a row's classes, where they vary: a vector of lanes, made block by block.
 
-Uniform smoothing is a number. Smoothing with class weights, and probability labels, are a vector of
-lanes, made block by block.
+Smoothing with class weights, and probability labels; the label's own share is part of them. Uniform smoothing
+is one number (problem.pxd).
 """
 
 from ..memory.memory cimport numbers
@@ -9,25 +9,20 @@ from ..simd.simd cimport first, lanes_of, linear, real, vec, weighted
 from ..softmax.problem cimport Problem
 
 
-cdef inline bint beta_varies(const Problem* p) noexcept nogil:
-    """Whether beta differs from class to class, so that it needs a vector."""
-    return p.targets != NULL or (p.share != 0 and p.class_weight != NULL)
-
-
-cdef inline void beta_of_classes(
-    const Problem* p, const char* targets, Py_ssize_t c, Py_ssize_t n, vec[real]* beta
+cdef inline void targets_of_classes(
+    const Problem* p, const char* targets, Py_ssize_t c, Py_ssize_t n, vec[real]* out
 ) noexcept nogil:
-    """beta of the classes c … c + n - 1; `targets`: the row's own probabilities of them, or NULL."""
+    """Targets of the classes c … c + n - 1, the label as any other; `targets`: the row's own from there."""
     cdef Py_ssize_t k, at, width = lanes_of(<vec[real]*> NULL)
     if targets != NULL:
-        numbers(targets, p.target_kind, n, beta)
+        numbers(targets, p.target_kind, n, out)
     for k from 0 <= k < n by width:
         at = k // width
         if targets == NULL:
-            beta[at] = vec[real](0.0)
+            out[at] = vec[real](0.0)
         if p.class_weight != NULL:
-            beta[at] = weighted(beta[at], p.keep, p.share, p.class_weight + c + k, n - k)
-        elif p.keep != 1:
-            beta[at] = linear(beta[at], p.keep, p.share)
+            out[at] = weighted(out[at], p.hard_mass, p.uniform_mass, p.class_weight + c + k, n - k)
+        elif p.hard_mass != 1:
+            out[at] = linear(out[at], p.hard_mass, p.uniform_mass)
     if n % width:
-        beta[n // width] = first(beta[n // width], <int>(n % width))
+        out[n // width] = first(out[n // width], <int>(n % width))

@@ -6,10 +6,11 @@
 // takes the label's own exponential out of the sum before anything is rounded.
 #pragma once
 
-#include "softmax/epilogue.h"
-#include "simd/shuffle.h"
 #include "memory/stream.h"
+#include "simd/shuffle.h"
+#include "softmax/epilogue.h"
 #include "softmax/exp_sums.h"
+#include "softmax/outputs.h"
 
 namespace fastce {
 
@@ -58,12 +59,12 @@ template <class T> struct wide_lanes {
     }
 };
 
-// end_plainly() of rows whose sums are lanes; sums of doubles are never so plain.
+// end_fused() of rows whose sums are lanes; sums of doubles are not for it.
 template <class T>
-inline double end_plain_lanes(const wide_lanes<T>* sums, const vec<T>* own, ptrdiff_t n, double unit,
-                              const plain_rows<T>& rows) {
+inline double end_fused_lanes(const wide_lanes<T>* sums, const vec<T>* exp_label, ptrdiff_t n, double grad_scale,
+                              const grad_lanes<T>& grads) {
     if constexpr (wide_lanes<T>::count == 1) return -1;
-    else return end_plainly(reinterpret_cast<const double*>(sums), lanes(own), n, unit, rows);
+    else return end_fused(reinterpret_cast<const double*>(sums), lanes(exp_label), n, grad_scale, grads);
 }
 
 // Labels of n rows as lanes. Lanes of 32 bits tell classes apart modulo 2^32.
@@ -92,14 +93,19 @@ template <class T> FASTCE_INLINE typename vec<T>::mask is_class(vec<T> labels, i
     return integers(labels.v) == integers{} + integer_lane<T>(c);
 }
 
+// The value in the rows whose label is class c, elsewhere another.
+template <class T> FASTCE_INLINE vec<T> where_class(vec<T> labels, int64_t c, vec<T> value, vec<T> other) {
+    return select<T>(is_class(labels, c), value, other);
+}
+
 // Adds the exponentials of classes c, c + 1, … (rows of `pitch` vectors) to the sums of their rows, the
-// label's to `own` instead.
+// label's to `exp_label` instead.
 template <int classes, class T>
 FASTCE_INLINE void add_group(const vec<T>* exps, ptrdiff_t pitch, ptrdiff_t vectors, int64_t c,
-                             const vec<T>* labels, wide_lanes<T>* sums, vec<T>* own) {
+                             const vec<T>* labels, wide_lanes<T>* sums, vec<T>* exp_label) {
     for (ptrdiff_t k = 0; k < vectors; ++k) {
         vec<T> e[classes];
-        auto mine = bits<T>(own[k].v);
+        auto mine = bits<T>(exp_label[k].v);
         for (int j = 0; j < classes; ++j) {
             const auto here = is_class(labels[k], c + j);
             e[j] = exps[j * pitch + k];
@@ -110,16 +116,16 @@ FASTCE_INLINE void add_group(const vec<T>* exps, ptrdiff_t pitch, ptrdiff_t vect
         for (int j = 0; j + 1 < classes; j += 2) sum.add(e[j], e[j + 1]);
         if constexpr (classes % 2) sum.add(e[classes - 1]);
         sums[k] = sum;
-        own[k] = from_bits<T>(mine);
+        exp_label[k] = from_bits<T>(mine);
     }
 }
 template <class T>
 inline void add_classes(const vec<T>* exps, ptrdiff_t pitch, ptrdiff_t vectors, int64_t c, ptrdiff_t classes,
-                        const vec<T>* labels, wide_lanes<T>* sums, vec<T>* own) {
-    if (classes >= 4) add_group<4>(exps, pitch, vectors, c, labels, sums, own);
-    else if (classes == 3) add_group<3>(exps, pitch, vectors, c, labels, sums, own);
-    else if (classes == 2) add_group<2>(exps, pitch, vectors, c, labels, sums, own);
-    else add_group<1>(exps, pitch, vectors, c, labels, sums, own);
+                        const vec<T>* labels, wide_lanes<T>* sums, vec<T>* exp_label) {
+    if (classes >= 4) add_group<4>(exps, pitch, vectors, c, labels, sums, exp_label);
+    else if (classes == 3) add_group<3>(exps, pitch, vectors, c, labels, sums, exp_label);
+    else if (classes == 2) add_group<2>(exps, pitch, vectors, c, labels, sums, exp_label);
+    else add_group<1>(exps, pitch, vectors, c, labels, sums, exp_label);
 }
 
 // How a run of one class is written: past the caches or not, and if so, what becomes of the line in which
@@ -165,15 +171,8 @@ FASTCE_INLINE void write_run(T* out, ptrdiff_t n, const run_writer& w, int64_t c
     if (k < n) store(out + k, value(k), n - k);
 }
 
-// What each row's output is made with, lanes of vectors; those that an output does not need are NULL.
-template <class T> struct row_lanes {
-    const vec<T>*labels, *at_label;
-    const vec<T>* live;  // 0 for rows that count for nothing; NULL where there are none
-    const vec<T>*a, *b, *c;
-};
-
-// The same with what differs from row to row copied to `room`, so that vectors of whole lines of all outputs, `stride`
-// elements apart, are vectors there: loads that cross lines take twice the time. Room for rows.live comes last.
+// The gradient's numbers copied to `room`, so that vectors of whole lines of all outputs, `stride` elements apart, are
+// vectors there: loads that cross lines take twice the time. Room for rows.live comes last.
 template <class T>
 inline row_lanes<T> in_step(const row_lanes<T>& rows, const T* out, ptrdiff_t stride, ptrdiff_t vectors, vec<T>* room) {
     constexpr ptrdiff_t width = vec<T>::lanes, bytes = width * ptrdiff_t(sizeof(T));
@@ -183,21 +182,21 @@ inline row_lanes<T> in_step(const row_lanes<T>& rows, const T* out, ptrdiff_t st
         vec<T>* to = room;
         room += vectors + 1;
         for (ptrdiff_t k = 0; k < vectors; ++k) store(lanes(to) + lead + k * width, vec<lane_t<T>>(from[k].v));
-        return reinterpret_cast<const vec<T>*>(lanes(to) + lead);
+        return reinterpret_cast<vec<T>*>(lanes(to) + lead);
     };
     row_lanes<T> r = rows;
-    r.labels = copy(rows.labels), r.at_label = copy(rows.at_label), r.a = copy(rows.a), r.b = copy(rows.b);
+    r.label = copy(rows.label), r.label_grad = copy(rows.label_grad);
+    r.prob_scale_hi = copy(rows.prob_scale_hi), r.prob_scale_lo = copy(rows.prob_scale_lo);
     if (rows.live) r.live = copy(rows.live);
     return r;
 }
 
+// Writes others(k), or `own` where `of` is class c, to all rows but those that are skipped.
 template <class T, class Value>
-FASTCE_INLINE void write_class(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const row_lanes<T>& rows,
-                               const Value& others) {
-    // Copies, since a compiler has to fetch what is behind a reference again after each store.
-    const vec<T>*labels = rows.labels, *at_label = rows.at_label, *live = rows.live;
+FASTCE_INLINE void write_class(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const vec<T>* of, const vec<T>* own,
+                               const vec<T>* live, const Value& others) {
     auto value = [=](ptrdiff_t k) __attribute__((always_inline)) {
-        return select<T>(is_class(load_lanes(labels, k), c), load_lanes(at_label, k), others(k));
+        return select<T>(is_class(load_lanes(of, k), c), load_lanes(own, k), others(k));
     };
     if (live == nullptr) return write_run(out, n, w, c, value);
     write_run(out, n, w, c, [=](ptrdiff_t k) __attribute__((always_inline)) {
@@ -205,40 +204,42 @@ FASTCE_INLINE void write_class(T* out, ptrdiff_t n, const run_writer& w, int64_t
     });
 }
 
-// e (a + b) + c: the gradient of one class; its own target's share is c, or NULL.
+// The gradient of one class; `offset`: minus the class's target times each row's scale, or NULL.
 template <class T>
-inline void write_gradient(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const vec<T>* exps,
-                           const row_lanes<T>& rows) {
-    const vec<T>*factor = rows.a, *low = rows.b, *base = rows.c;
+inline void write_class_gradient(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const vec<T>* exps,
+                                 const vec<T>* offset, const row_lanes<T>& rows) {
+    // Copies, since a compiler has to fetch what is behind a reference again after each store.
+    const vec<T>*hi = rows.prob_scale_hi, *lo = rows.prob_scale_lo;
     const vec<T> zero(0.0);
-    if (base == nullptr) {
-        write_class(out, n, w, c, rows, [=](ptrdiff_t k) __attribute__((always_inline)) {
-            return product_sum(load_lanes(exps, k), load_lanes(factor, k), load_lanes(low, k), zero);
+    if (offset == nullptr) {
+        write_class(out, n, w, c, rows.label, rows.label_grad, rows.live, [=](ptrdiff_t k) __attribute__((always_inline)) {
+            return gradient_of(load_lanes(exps, k), load_lanes(hi, k), load_lanes(lo, k), zero);
         });
     } else {
-        write_class(out, n, w, c, rows, [=](ptrdiff_t k) __attribute__((always_inline)) {
-            return product_sum(load_lanes(exps, k), load_lanes(factor, k), load_lanes(low, k), load_lanes(base, k));
+        write_class(out, n, w, c, rows.label, rows.label_grad, rows.live, [=](ptrdiff_t k) __attribute__((always_inline)) {
+            return gradient_of(load_lanes(exps, k), load_lanes(hi, k), load_lanes(lo, k), load_lanes(offset, k));
         });
     }
 }
 
-// curved(e, a, b, c): the diagonal of the Hessian.
+// The diagonal of the Hessian of one class.
 template <class T>
-inline void write_curvature(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const vec<T>* exps,
-                            const row_lanes<T>& rows) {
-    const vec<T>*inverse = rows.a, *curvature = rows.b, *bend = rows.c;
-    write_class(out, n, w, c, rows, [=](ptrdiff_t k) __attribute__((always_inline)) {
-        return curved(load_lanes(exps, k), load_lanes(inverse, k), load_lanes(curvature, k), load_lanes(bend, k));
+inline void write_class_hessian(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const vec<T>* exps,
+                                const row_lanes<T>& rows) {
+    const row_lanes<T> r = rows;
+    write_class(out, n, w, c, r.label, r.label_hess, r.live, [=](ptrdiff_t k) __attribute__((always_inline)) {
+        const vec<T> h = hessian_of(load_lanes(exps, k), load_lanes(r.inverse_sum, k), load_lanes(r.hess_scale, k),
+                                    load_lanes(r.hess_square, k));
+        return select<T>(is_class(load_lanes(r.winner, k), c), load_lanes(r.winner_hess, k), h);
     });
 }
 
-// x - a - b: log_softmax.
 template <class T>
-inline void write_difference(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const T* x,
-                             const row_lanes<T>& rows) {
-    const vec<T>*top = rows.a, *shift = rows.b;
+inline void write_class_log_softmax(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const T* x,
+                                    const row_lanes<T>& rows) {
+    const vec<T>*row_max = rows.row_max, *log_sum = rows.log_sum;
     write_run(out, n, w, c, [=](ptrdiff_t k) __attribute__((always_inline)) {
-        return load(x + k, n - k, 0.0) - load_lanes(top, k) - load_lanes(shift, k);
+        return log_softmax_of(load(x + k, n - k, 0.0), load_lanes(row_max, k), load_lanes(log_sum, k));
     });
 }
 

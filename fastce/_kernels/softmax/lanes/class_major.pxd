@@ -3,7 +3,8 @@
 from libc.stdint cimport int64_t
 
 from ...simd.simd cimport vec
-from ...softmax.rows cimport plain_rows
+from ...softmax.outputs cimport row_lanes
+from ...softmax.rows cimport grad_lanes
 
 
 cdef extern from "<softmax/lanes/class_major.h>" namespace "fastce" nogil:
@@ -12,21 +13,15 @@ cdef extern from "<softmax/lanes/class_major.h>" namespace "fastce" nogil:
         void add(vec[T])
         void add_product(vec[T], vec[T], const double*)
         void store(double*)
-    cdef cppclass row_lanes[T]:
-        const vec[T]* labels
-        const vec[T]* at_label
-        const vec[T]* live
-        const vec[T]* a
-        const vec[T]* b
-        const vec[T]* c
-    double end_plain_lanes[T](
-        const wide_lanes[T]*, const vec[T]*, Py_ssize_t, double, const plain_rows[T]&
+    double end_fused_lanes[T](
+        const wide_lanes[T]*, const vec[T]* exp_label, Py_ssize_t, double grad_scale, const grad_lanes[T]&
     )
     void put_labels[T](const int64_t*, Py_ssize_t, vec[T]*)
     void add_classes[T](
         const vec[T]*, Py_ssize_t pitch, Py_ssize_t vectors, int64_t c, Py_ssize_t classes,
-        const vec[T]* labels, wide_lanes[T]* sums, vec[T]* own,
+        const vec[T]* labels, wide_lanes[T]* sums, vec[T]* exp_label,
     )
+    vec[T] where_class[T](vec[T] labels, int64_t c, vec[T] value, vec[T] other)
     cdef struct run_writer:
         bint streaming
         char* stages
@@ -35,6 +30,13 @@ cdef extern from "<softmax/lanes/class_major.h>" namespace "fastce" nogil:
     row_lanes[T] in_step[T](
         const row_lanes[T]&, const T*, Py_ssize_t stride, Py_ssize_t vectors, vec[T]* room
     )
-    void write_gradient[T](T*, Py_ssize_t, const run_writer&, int64_t c, const vec[T]*, const row_lanes[T]&)
-    void write_curvature[T](T*, Py_ssize_t, const run_writer&, int64_t c, const vec[T]*, const row_lanes[T]&)
-    void write_difference[T](T*, Py_ssize_t, const run_writer&, int64_t c, const T* x, const row_lanes[T]&)
+    void write_class_gradient[T](
+        T*, Py_ssize_t, const run_writer&, int64_t c, const vec[T]* exps, const vec[T]* offset,
+        const row_lanes[T]&,
+    )
+    void write_class_hessian[T](
+        T*, Py_ssize_t, const run_writer&, int64_t c, const vec[T]* exps, const row_lanes[T]&
+    )
+    void write_class_log_softmax[T](
+        T*, Py_ssize_t, const run_writer&, int64_t c, const T* x, const row_lanes[T]&
+    )

@@ -1,156 +1,190 @@
 """What a tile of rows leaves behind: its gradient, the diagonal of its Hessian, or its log_softmax.
 
-Design. One class at a time goes from registers to memory, in runs as long as the tile. What differs from row
-to row lies in the tile's lanes; the label's own element is chosen by comparing class numbers.
+Design. One class at a time goes from registers to memory, in runs as long as the tile. What differs from row to row
+lies in the tile's lanes; the reference's own element is chosen by comparing class numbers.
 """
 
 from libc.string cimport memset
 
 from ...memory.memory cimport F64, numbers
-from ...simd.simd cimport product_sum, real, vec
-from ...softmax.epilogue cimport find_coefficients
+from ...simd.simd cimport kExpScale, lanes_of, real, store_doubles, vec
+from ...softmax.epilogue cimport find_coefficients, hess_of_winner
 from ...softmax.lanes.class_major cimport (
-    in_step, row_lanes, run_writer, write_curvature, write_difference, write_gradient,
+    add_classes, in_step, put_labels, run_writer, wide_lanes, write_class_gradient, write_class_hessian,
+    write_class_log_softmax,
 )
 from ...softmax.lanes.tile cimport (
-    ANCHORS, AT_LABEL, BASE, BEND, class_weight_of, column_beta, Columns, CURVATURE, FACTOR, group_of_exps,
-    HESS_AT_LABEL, IN_STEP, INVERSE, known, LABELS, LIVE, logits_of, LOW, TOGETHER, TOPS, UNIT, UNIT_REST,
-    vectors_of_batch,
+    Columns, IN_STEP, ROW_LANES, ROW_SUMS, TOGETHER, group_of_exps, lanes_of_rows, logits_of, more_lanes,
+    number_bytes, targets_of_class, vectors_of_group,
 )
-from ...softmax.problem cimport BATCH, Batch, is_smoothed, LOG_SOFTMAX, Problem, WIDTH
+from ...softmax.outputs cimport offset_of, row_lanes
+from ...softmax.problem cimport Problem, is_smoothed, targets_vary
+from ...softmax.row_group cimport GROUP, WIDTH, RowGroup
 from ...softmax.rows cimport split_doubles
+from ...softmax.shift cimport index_of_largest
 
 
-cdef inline void put_known(
-    const Problem* p, const Columns* t, int what, Py_ssize_t k, const double* values, real* like
+cdef inline void put_numbers(const double* values, Py_ssize_t k, vec[real]* out) noexcept nogil:
+    """Numbers of group k as lanes."""
+    numbers(<const char*> values, F64, GROUP, out + k * (GROUP // lanes_of(out)))
+
+
+cdef inline void put_scales(
+    const Problem* p, const RowGroup* g, Py_ssize_t k, row_lanes[real] r, real* like
 ) noexcept nogil:
-    """Numbers of batch k as lanes."""
-    numbers(<const char*> values, F64, BATCH, known(p, t, what, like) + k * vectors_of_batch(like))
+    """What the gradient of group k is made with."""
+    cdef double[GROUP] scale, none
+    cdef Py_ssize_t i, at = k * vectors_of_group(like)
+    split_doubles(g.prob_scale_hi, g.prob_scale_lo, GROUP, r.prob_scale_hi + at, r.prob_scale_lo + at)
+    put_numbers(g.label_grad, k, r.label_grad)
+    if targets_vary(p):
+        memset(none, 0, sizeof(none))
+        for i in range(GROUP):
+            scale[i] = -g.grad_scale[i]
+        split_doubles(scale, none, GROUP, r.target_scale_hi + at, r.target_scale_lo + at)
+    elif is_smoothed(p):
+        for i in range(GROUP):
+            scale[i] = -p.uniform_mass * g.grad_scale[i]
+        put_numbers(scale, k, r.uniform_offset)
 
 
-cdef inline void put_precisely(
-    const Problem* p, const Columns* t, int what, Py_ssize_t k, const double* values, const double* rest,
-    real* like,
+cdef inline bint end_coefficients(
+    const Problem* p, const Columns* t, Py_ssize_t k, row_lanes[real] r, real* like
 ) noexcept nogil:
-    """The same in two parts, of which the second is known after the first."""
-    cdef Py_ssize_t at = k * vectors_of_batch(like)
-    split_doubles(values, rest, BATCH, known(p, t, what, like) + at, known(p, t, what + 1, like) + at)
-
-
-cdef inline void know_shares(const Problem* p, const Columns* t, Py_ssize_t k, real* like) noexcept nogil:
-    """What beta is multiplied by in batch k; the label's own beta joins what is at the label."""
-    cdef double[BATCH] none, minus_unit
-    cdef Batch* b = t.batch + k
-    cdef Py_ssize_t i
-    memset(none, 0, sizeof(none))
-    for i in range(BATCH):
-        minus_unit[i] = -b.unit[i]
-    for i in range(b.rows):
-        if b.label[i] >= 0:
-            b.at_label[i] -= p.share * class_weight_of(p, b.label[i]) * b.unit[i]
-    put_precisely(p, t, UNIT, k, minus_unit, none, like)
-
-
-cdef inline bint know_batch(const Problem* p, const Columns* t, Py_ssize_t k, real* like) noexcept nogil:
-    """What the outputs of batch k are made with; whether it has rows that count for nothing."""
-    cdef Batch* b = t.batch + k
+    """What the outputs of group k are made with; whether it has rows that are skipped."""
+    cdef RowGroup* g = t.group + k
     cdef Py_ssize_t i, skipped = 0
-    if b.plain_loss >= 0:
+    if g.fused_loss >= 0:
         return False
-    for i from 0 <= i < b.rows by WIDTH:
-        find_coefficients(p, b, i)
-    if p.output == LOG_SOFTMAX:
-        put_known(p, t, FACTOR, k, b.factor, like)
-        return False
-    put_precisely(p, t, FACTOR, k, b.factor, b.factor_rest, like)
-    for i in range(b.rows):
-        skipped += b.weight[i] == 0
-    if is_smoothed(p):
-        know_shares(p, t, k, like)
-    put_known(p, t, AT_LABEL, k, b.at_label, like)
+    for i from 0 <= i < g.rows by WIDTH:
+        find_coefficients(p, g, i)
+    for i in range(g.rows):
+        skipped += g.weight[i] == 0
+    put_scales(p, g, k, r, like)
     if p.hess != NULL:
-        put_known(p, t, INVERSE, k, b.inverse, like)
-        put_known(p, t, CURVATURE, k, b.curvature, like)
-        put_known(p, t, BEND, k, b.bend, like)
-        put_known(p, t, HESS_AT_LABEL, k, b.hess_at_label, like)
+        put_numbers(g.inverse_sum, k, r.inverse_sum)
+        put_numbers(g.hess_scale, k, r.hess_scale)
+        put_numbers(g.hess_square, k, r.hess_square)
+        put_numbers(g.label_hess, k, r.label_hess)
     return skipped != 0
 
 
-cdef inline void find_live(const Problem* p, const Columns* t, real* like) noexcept nogil:
-    """Which rows of the tile count."""
-    cdef double[BATCH] live
+cdef inline void find_live(const Columns* t, vec[real]* live) noexcept nogil:
+    """Which rows of the tile are not skipped."""
+    cdef double[GROUP] is_live
     cdef Py_ssize_t i, k
-    for k in range(t.batches):
-        for i in range(BATCH):
-            live[i] = t.batch[k].weight[i] != 0
-        put_known(p, t, LIVE, k, live, like)
+    for k in range(t.groups):
+        for i in range(GROUP):
+            is_live[i] = i >= t.group[k].rows or t.group[k].weight[i] != 0
+        put_numbers(is_live, k, live)
+
+
+cdef inline const vec[real]* exps_again(
+    const Problem* p, const Columns* t, Py_ssize_t c, real* like
+) noexcept nogil:
+    """The exponentials of the classes from c on: where they are kept, or taken once more."""
+    cdef row_lanes[real] r = lanes_of_rows(p, t, like)
+    if t.kept:
+        return (<const vec[real]*> t.exps) + c * t.vectors
+    return group_of_exps(
+        p, t, c, min(TOGETHER, p.classes - c), 0, t.rows, r.shift if t.shifted else NULL, like
+    )
+
+
+cdef inline void find_winners(
+    const Problem* p, const Columns* t, row_lanes[real] r, real* like
+) noexcept nogil:
+    """The Hessian's entries of clear winners other than the reference."""
+    cdef vec[real]* exp_winner = <vec[real]*> more_lanes(p, t).exp_label
+    cdef wide_lanes[real]* sums = <wide_lanes[real]*> t.numbers
+    cdef const vec[real]* exps = NULL
+    cdef double[GROUP] largest, others
+    cdef RowGroup* g
+    cdef const real* x
+    cdef Py_ssize_t c, i, k, v, at, width = lanes_of(exps)
+    for k in range(t.groups):
+        g = t.group + k
+        for i in range(GROUP):
+            g.winner[i] = -1
+            if i >= g.rows or g.weight[i] == 0 or not g.exp_label[i] < g.sum_others[i]:
+                continue
+            x = (<const real*> t.logits) + k * GROUP + i
+            g.winner[i] = index_of_largest(x, p.classes, p.class_stride)
+        put_labels(g.winner, GROUP, r.winner + k * vectors_of_group(like))
+    for v in range(t.vectors):
+        sums[v].clear()
+        exp_winner[v] = vec[real](0.0)
+    for c from 0 <= c < p.classes by TOGETHER:
+        exps = exps_again(p, t, c, like)
+        add_classes(
+            exps, t.vectors, t.vectors, c, min(TOGETHER, p.classes - c), r.winner, sums, exp_winner
+        )
+    for k in range(t.groups):
+        g, at = t.group + k, k * vectors_of_group(like)
+        for v in range((g.rows + width - 1) // width):
+            sums[at + v].store(others + v * width)
+            store_doubles(largest + v * width, exp_winner[at + v])
+        for i in range(g.rows):
+            g.winner_hess[i] = hess_of_winner(g, i, largest[i] / kExpScale, others[i] / kExpScale)
+        put_numbers(g.winner_hess, k, r.winner_hess)
+
+
+cdef inline void put_offsets(
+    const Problem* p, const Columns* t, Py_ssize_t c, row_lanes[real] r
+) noexcept nogil:
+    """Minus the targets of class c times the rows' scales, where targets vary."""
+    cdef Py_ssize_t v
+    targets_of_class(p, t, c, r.uniform_offset)
+    for v in range(t.vectors):
+        r.uniform_offset[v] = offset_of(r.uniform_offset[v], r.target_scale_hi[v], r.target_scale_lo[v])
 
 
 cdef inline void write_columns(const Problem* p, const Columns* t, real* like) noexcept nogil:
     """The Hessian, if asked for, and the gradient, which may be written over the logits."""
-    cdef row_lanes[real] curvatures, gradients
-    cdef vec[real]* base = known(p, t, BASE, like)
-    cdef const vec[real]* exps = <const vec[real]*> t.exps
+    cdef row_lanes[real] rows = lanes_of_rows(p, t, like), gradients
+    cdef const vec[real]* exps = NULL
     cdef Py_ssize_t c, k, at
     cdef bint skips = False
-    cdef run_writer plain = t.writer
-    plain.begun = plain.left = False
-    for k in range(t.batches):
-        skips |= know_batch(p, t, k, like)
+    cdef run_writer whole = t.writer
+    whole.begun = whole.left = False
+    for k in range(t.groups):
+        skips |= end_coefficients(p, t, k, rows, like)
+    if p.hess != NULL:
+        find_winners(p, t, rows, like)
     if skips:
-        find_live(p, t, like)
-    gradients.labels = curvatures.labels = known(p, t, LABELS, like)
-    gradients.live = curvatures.live = known(p, t, LIVE, like) if skips else NULL
-    gradients.at_label, curvatures.at_label = known(p, t, AT_LABEL, like), known(p, t, HESS_AT_LABEL, like)
-    gradients.a, gradients.b = known(p, t, FACTOR, like), known(p, t, LOW, like)
-    gradients.c = base if is_smoothed(p) else NULL
+        find_live(t, rows.live)
+    else:
+        rows.live = NULL
+    gradients = rows
     if t.writer.streaming:
         gradients = in_step(
-            gradients, <const real*> t.grad, p.grad_class_stride, t.vectors, known(p, t, IN_STEP, like)
+            rows, <const real*> t.grad, p.grad_class_stride, t.vectors,
+            <vec[real]*> (t.numbers + (2 * ROW_SUMS + ROW_LANES) * number_bytes(p)),
         )
-    curvatures.a, curvatures.b = known(p, t, INVERSE, like), known(p, t, CURVATURE, like)
-    curvatures.c = known(p, t, BEND, like)
     for c in range(p.classes):
-        k = 0 if t.kept else c % TOGETHER
-        if not t.kept and k == 0:
-            exps = again(p, t, c, like)
+        if c % TOGETHER == 0:
+            exps = exps_again(p, t, c, like)
         at = c * p.grad_class_stride
         if p.hess != NULL:
-            write_curvature((<real*> t.hess) + at, t.rows, plain, c, exps, curvatures)
-        if is_smoothed(p):
-            find_base(p, t, c, base)
-        write_gradient((<real*> t.grad) + at, t.rows, t.writer, c, exps, gradients)
+            write_class_hessian((<real*> t.hess) + at, t.rows, whole, c, exps, rows)
+        if targets_vary(p):
+            put_offsets(p, t, c, rows)
+        write_class_gradient(
+            (<real*> t.grad) + at, t.rows, t.writer, c, exps,
+            <const vec[real]*> rows.uniform_offset if is_smoothed(p) else NULL, gradients,
+        )
         exps += t.vectors
 
 
-cdef inline const vec[real]* again(
-    const Problem* p, const Columns* t, Py_ssize_t c, real* like
-) noexcept nogil:
-    """The exponentials of the classes from c on, where they were not kept."""
-    cdef const vec[real]* anchors = known(p, t, ANCHORS, like) if t.shifted else NULL
-    return group_of_exps(p, t, c, min(TOGETHER, p.classes - c), 0, t.rows, anchors, like)
-
-
-cdef inline void find_base(
-    const Problem* p, const Columns* t, Py_ssize_t c, vec[real]* base
-) noexcept nogil:
-    """What the gradient of one class is without its exponentials: - beta unit."""
-    cdef const vec[real]* unit = known(p, t, UNIT, <real*> NULL)
-    cdef const vec[real]* rest = known(p, t, UNIT_REST, <real*> NULL)
-    cdef Py_ssize_t k
-    column_beta(p, t, c, base)
-    for k in range(t.vectors):
-        base[k] = product_sum(base[k], unit[k], rest[k], vec[real](0.0))
-
-
-cdef inline void write_log_softmax(const Problem* p, const Columns* t, real* like) noexcept nogil:
-    cdef row_lanes[real] rows
-    cdef Py_ssize_t c, k
-    for k in range(t.batches):
-        know_batch(p, t, k, like)
-        put_known(p, t, TOPS, k, t.batch[k].top, like)  # NaN in rows that hold one
-    rows.a, rows.b = known(p, t, TOPS, like), known(p, t, FACTOR, like)
+cdef inline void write_log_softmaxes(const Problem* p, const Columns* t, real* like) noexcept nogil:
+    cdef row_lanes[real] rows = lanes_of_rows(p, t, like)
+    cdef Py_ssize_t c, i, k
+    for k in range(t.groups):
+        for i from 0 <= i < t.group[k].rows by WIDTH:
+            find_coefficients(p, t.group + k, i)
+        put_numbers(t.group[k].log_sum, k, rows.log_sum)
+        put_numbers(t.group[k].row_max, k, rows.row_max)  # NaN in rows that hold one
     for c in range(p.classes):
-        write_difference(
+        write_class_log_softmax(
             (<real*> t.grad) + c * p.grad_class_stride, t.rows, t.writer, c, logits_of(p, t, c, like), rows
         )

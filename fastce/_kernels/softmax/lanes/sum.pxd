@@ -1,181 +1,271 @@
 """Rows that lie side by side, their classes a stride apart: vectorised across the rows.
 
-Design. All rows of a tile begin with the anchor 0; the batches that it does not suit are summed again with
-every row's own. The labels' exponentials never enter the sums (columns.h), so nothing has to come out again.
+Design. All rows of a tile begin with the shift 0; rows whose sums are out of range are summed again from their own
+maxima, with the rest of their group, whose sums are what they were. The labels' exponentials never enter the sums
+(class_major.h), so nothing has to come out again.
 """
 
-from libc.math cimport INFINITY
 from libc.string cimport memset
+
+from libc.math cimport INFINITY
 
 from ...memory.memory cimport writer
 from ...simd.simd cimport (
     lanes_of, load_first, maximum, number, prefetch_run, real, set_lane, store_doubles, vec,
 )
-from ...softmax.epilogue cimport end_batch, end_plain_batch, label_of_maximum
-from ...softmax.lanes.class_major cimport add_classes, end_plain_lanes, put_labels, wide_lanes
-from ...softmax.lanes.output cimport write_columns, write_log_softmax
+from ...softmax.epilogue cimport end_group, set_reference
+from ...softmax.lanes.class_major cimport add_classes, end_fused_lanes, put_labels, where_class, wide_lanes
+from ...softmax.lanes.output cimport write_columns, write_log_softmaxes
 from ...softmax.lanes.tile cimport (
-    ANCHORS, BASE, begin_columns, BETA_SUMS, column_beta, Columns, columns_in, DOTS, group_of_exps, known,
-    known_bytes, LABELS, logits_ahead, logits_of, OWN, plain_rows_of, SUMS, TOGETHER, TOPS,
-    vectors_of_batch,
+    Columns, MoreLanes, ROW_SUMS, TOGETHER, begin_columns, columns_in, grad_lanes_of, group_of_exps,
+    lanes_of_rows, logits_ahead, logits_of, more_lanes, number_bytes, targets_of_class, vectors_of_group,
 )
+from ...softmax.outputs cimport row_lanes
 from ...softmax.problem cimport (
-    add_exactly, BATCH, Batch, is_plain, is_plain_batch, is_smoothed, LOG_SOFTMAX, LOGSUMEXP, needs_top,
-    Problem, Tally,
+    LOG_SOFTMAX, Problem, has_default_options, is_smoothed, needs_maximum, targets_vary,
 )
-from ...softmax.row.sum cimport anchor_at, choose_anchor, row_max
-from ...softmax.rows cimport judge_sums, kFaded, kOutOfRange
+from ...softmax.row_group cimport GROUP, RowGroup, Tally
+from ...softmax.rows cimport check_range, kLabelUnderflow, kOutOfRange
+from ...softmax.shift cimport first_shift, is_out_of_range, log_of_classes, looks_shifted, shift_of_maximum
 
-cdef enum:
-    GUESS_VECTORS = 4
+
+cdef inline wide_lanes[real]* sums_of(const Problem* p, const Columns* t, int which, real* like) noexcept nogil:
+    """Sums of each row, two lanes a row where lanes are float."""
+    return <wide_lanes[real]*> (t.numbers + 2 * which * number_bytes(p))
+
+
+cdef inline wide_lanes[real]* others_of(const Problem* p, const Columns* t, real* like) noexcept nogil:
+    return sums_of(p, t, 0, like)
+
+
+cdef inline wide_lanes[real]* distances_of(const Problem* p, const Columns* t, real* like) noexcept nogil:
+    return sums_of(p, t, 1, like)
+
+
+cdef inline wide_lanes[real]* targets_of(const Problem* p, const Columns* t, real* like) noexcept nogil:
+    return sums_of(p, t, 2, like)
+
+
+# Sums of exponentials -------------------------------------------------------------------------------
 
 
 cdef inline void sum_exps(
-    const Problem* p, const Columns* t, Py_ssize_t begin, Py_ssize_t n, const vec[real]* anchors, real* like
+    const Problem* p, const Columns* t, Py_ssize_t begin, Py_ssize_t n, real* like
 ) noexcept nogil:
-    """Sums exp(x - anchor) of n rows from `begin` on, the label's apart."""
-    cdef Py_ssize_t c, k, count, width = lanes_of(anchors), at = begin // width
+    """Sums exp(x - shift) of n rows from `begin` on, the label's apart."""
+    cdef row_lanes[real] r = lanes_of_rows(p, t, like)
+    cdef Py_ssize_t c, k, count, width = lanes_of(r.label), at = begin // width
     cdef Py_ssize_t vectors = (n + width - 1) // width
-    cdef wide_lanes[real]* sums = (<wide_lanes[real]*> known(p, t, SUMS, like)) + at
-    cdef vec[real]* own = known(p, t, OWN, like) + at
+    cdef wide_lanes[real]* sums = others_of(p, t, like) + at
+    cdef vec[real]* exp_label = (<vec[real]*> more_lanes(p, t).exp_label) + at
     cdef const vec[real]* exps
     for k in range(vectors):
         sums[k].clear()
-        own[k] = vec[real](0.0)
+        exp_label[k] = vec[real](0.0)
     for c from 0 <= c < p.classes by TOGETHER:
         count = min(TOGETHER, p.classes - c)
-        exps = group_of_exps(p, t, c, count, begin, n, anchors, like)
-        add_classes(exps, t.vectors, vectors, c, count, known(p, t, LABELS, like) + at, sums, own)
+        exps = group_of_exps(p, t, c, count, begin, n, r.shift if t.shifted else NULL, like)
+        add_classes(exps, t.vectors, vectors, c, count, r.label + at, sums, exp_label)
 
 
-cdef inline bint judge_batch(const Problem* p, const Columns* t, Py_ssize_t k, real* like) noexcept nogil:
-    """Gives batch k its sums; False if one of them is out of range."""
-    cdef Batch* b = t.batch + k
-    cdef Py_ssize_t v, width = lanes_of(<vec[real]*> NULL), at = k * vectors_of_batch(like)
-    cdef const wide_lanes[real]* sums = (<const wide_lanes[real]*> known(p, t, SUMS, like)) + at
-    cdef const vec[real]* own = known(p, t, OWN, like) + at
-    cdef int judgement
-    b.plain_loss = -1
-    if is_plain_batch(p, b):
-        b.plain_loss = end_plain_lanes(sums, own, b.rows, p.unit, plain_rows_of(p, t, k, like))
-        if b.plain_loss >= 0:
-            return True
-    for v in range((b.rows + width - 1) // width):
-        sums[v].store(b.rest + v * width)
-        store_doubles(b.own + v * width, own[v])
-    judgement = judge_sums(b.rest, b.own, b.weight, BATCH)
-    b.vivid = not judgement & kFaded
-    return not judgement & kOutOfRange
+cdef inline int finish_sums(const Problem* p, const Columns* t, Py_ssize_t k, real* like) noexcept nogil:
+    """Gives group k its sums; tells what check_range does."""
+    cdef RowGroup* g = t.group + k
+    cdef Py_ssize_t v, width = lanes_of(<vec[real]*> NULL), at = k * vectors_of_group(like)
+    cdef const wide_lanes[real]* sums = others_of(p, t, like) + at
+    cdef const vec[real]* exp_label = (<const vec[real]*> more_lanes(p, t).exp_label) + at
+    cdef int domain
+    if has_default_options(p) and g.unweighted == g.rows:
+        g.fused_loss = end_fused_lanes(sums, exp_label, g.rows, p.grad_scale, grad_lanes_of(p, t, k, like))
+        if g.fused_loss >= 0:
+            return 0
+    for v in range((g.rows + width - 1) // width):
+        sums[v].store(g.sum_others + v * width)
+        store_doubles(g.exp_label + v * width, exp_label[v])
+    domain = check_range(g.sum_others, g.exp_label, g.weight, GROUP)
+    g.label_underflow = domain & kLabelUnderflow
+    return domain
 
 
-cdef inline void find_tops(
+cdef inline void find_maxima(
     const Problem* p, const Columns* t, Py_ssize_t begin, Py_ssize_t n, real* like
 ) noexcept nogil:
-    """The largest logit of n rows from `begin` on."""
-    cdef Py_ssize_t c, k, width = lanes_of(<vec[real]*> NULL)
-    cdef vec[real]* tops = known(p, t, TOPS, like) + begin // width
+    """The largest logits of n rows from `begin` on, whole groups."""
+    cdef Py_ssize_t c, k, v, width = lanes_of(<vec[real]*> NULL), some = vectors_of_group(like)
+    cdef vec[real]* all = lanes_of_rows(p, t, like).row_max
+    cdef vec[real]* maxima = all + begin // width
     cdef const real* x
     for k in range((n + width - 1) // width):
-        tops[k] = vec[real](-INFINITY)
+        maxima[k] = vec[real](-INFINITY)
     for c in range(p.classes):
         x = logits_of(p, t, c, like) + begin
         prefetch_run(logits_ahead(p, t, c, like) + begin, n * sizeof(real))
         for k in range((n + width - 1) // width):
-            tops[k] = maximum(load_first(x + k * width, n - k * width, -INFINITY), tops[k])
+            maxima[k] = maximum(load_first(x + k * width, n - k * width, -INFINITY), maxima[k])
+    for k in range(begin // GROUP, (begin + n + GROUP - 1) // GROUP):
+        for v in range((t.group[k].rows + width - 1) // width):
+            store_doubles(t.group[k].row_max + v * width, all[k * some + v])
 
 
-cdef inline void choose_anchors(
-    const Problem* p, Columns* t, Py_ssize_t begin, Py_ssize_t n, real* like
-) noexcept nogil:
-    """Each row's own anchor, for whole batches from row `begin` on."""
-    cdef Py_ssize_t i, k, v, width = lanes_of(<vec[real]*> NULL), some = vectors_of_batch(like)
-    cdef vec[real]* tops = known(p, t, TOPS, like)
-    cdef vec[real]* anchors = known(p, t, ANCHORS, like)
-    cdef Batch* b
+cdef inline void put_shifts(const Problem* p, Columns* t, Py_ssize_t k, real* like) noexcept nogil:
+    """The shifts of group k as lanes."""
+    cdef vec[real]* shifts = lanes_of_rows(p, t, like).shift
+    cdef Py_ssize_t i
     if not t.shifted:
-        memset(anchors, 0, known_bytes(p))
+        memset(shifts, 0, number_bytes(p))
     t.shifted = True
-    find_tops(p, t, begin, n, like)
-    for k in range(begin // BATCH, (begin + n + BATCH - 1) // BATCH):
-        b = t.batch + k
-        for v in range((b.rows + width - 1) // width):
-            store_doubles(b.top + v * width, tops[k * some + v])
-        for i in range(b.rows):
-            if p.output == LOG_SOFTMAX or p.output == LOGSUMEXP:
-                label_of_maximum(
-                    b, i, (<const real*> t.logits) + k * BATCH + i, p.classes, p.class_stride
-                )
-            b.anchor[i] = anchor_at(b.top[i])
-            set_lane(anchors, k * BATCH + i, b.anchor[i])
-        put_labels(b.label, BATCH, known(p, t, LABELS, like) + k * some)
+    for i in range(t.group[k].rows):
+        set_lane(shifts, k * GROUP + i, t.group[k].shift[i])
+
+
+cdef inline void shift_by_guess(const Problem* p, Columns* t, real* like) noexcept nogil:
+    """The shifts to try first, where the tile's first logits are unusual."""
+    cdef Py_ssize_t i, k
+    cdef double log_classes = log_of_classes(p.classes)
+    if not looks_shifted(<const real*> t.logits, t.rows):
+        return
+    find_maxima(p, t, 0, t.rows, like)
+    for k in range(t.groups):
+        for i in range(t.group[k].rows):
+            t.group[k].shift[i] = first_shift(t.group[k].row_max[i], log_classes)
+        put_shifts(p, t, k, like)
+
+
+cdef inline void sum_shifted_rows(const Problem* p, Columns* t, Py_ssize_t k, real* like) noexcept nogil:
+    """Sums those rows of group k again whose sum did not keep the shift 0, from their maxima."""
+    cdef RowGroup* g = t.group + k
+    cdef Py_ssize_t i
+    find_maxima(p, t, k * GROUP, g.rows, like)
+    for i in range(g.rows):
+        if g.shift[i] == 0 and g.weight[i] != 0 and is_out_of_range(g.sum_others[i], g.exp_label[i]):
+            g.shift[i] = shift_of_maximum(g.row_max[i])
+    put_shifts(p, t, k, like)
+    sum_exps(p, t, k * GROUP, g.rows, like)
+    finish_sums(p, t, k, like)
+    g.label_underflow = True
+
+
+cdef inline void refer_to_maxima(const Problem* p, Columns* t, real* like) noexcept nogil:
+    """Makes the class of the largest logit each row's reference, and shifts by it."""
+    cdef row_lanes[real] r = lanes_of_rows(p, t, like)
+    cdef MoreLanes m = more_lanes(p, t)
+    cdef RowGroup* g
+    cdef const real* x
+    cdef Py_ssize_t i, k, at
+    find_maxima(p, t, 0, t.rows, like)
+    for k in range(t.groups):
+        g, at = t.group + k, k * vectors_of_group(like)
+        put_labels(g.given_label, GROUP, (<vec[real]*> m.given_label) + at)
+        for i in range(GROUP):
+            set_lane(<vec[real]*> m.given_target, k * GROUP + i, g.given_target[i] if i < g.rows else 0)
+        for i in range(g.rows):
+            x = (<const real*> t.logits) + k * GROUP + i
+            g.shift[i] = shift_of_maximum(g.row_max[i])
+            set_reference(g, i, x, p.classes, p.class_stride)
+        put_shifts(p, t, k, like)
+        put_labels(g.label, GROUP, r.label + at)
 
 
 cdef inline void sum_columns(const Problem* p, Columns* t, real* like) noexcept nogil:
-    """Sums the rows of the tile, from the anchor 0 or, where that does not suit, from their own."""
-    cdef Py_ssize_t k, begin, guessed = min(t.rows, GUESS_VECTORS * lanes_of(<vec[real]*> NULL))
-    cdef bint exact = needs_top(p) or choose_anchor(row_max(<const real*> t.logits, guessed)) != 0
-    cdef const vec[real]* anchors = known(p, t, ANCHORS, like)
-    if exact:
-        choose_anchors(p, t, 0, t.rows, like)
-    sum_exps(p, t, 0, t.rows, anchors if exact else NULL, like)
-    for k in range(t.batches):
-        if not judge_batch(p, t, k, like) and not exact:
-            begin = k * BATCH
-            choose_anchors(p, t, begin, t.batch[k].rows, like)
-            sum_exps(p, t, begin, t.batch[k].rows, anchors, like)
-            judge_batch(p, t, k, like)
+    """Sums the rows of the tile, each from the shift that suits it."""
+    cdef Py_ssize_t k
+    cdef bint from_maxima = needs_maximum(p)
+    if from_maxima:
+        refer_to_maxima(p, t, like)
+    else:
+        shift_by_guess(p, t, like)
+    sum_exps(p, t, 0, t.rows, like)
+    for k in range(t.groups):
+        if finish_sums(p, t, k, like) & kOutOfRange and not from_maxima:
+            sum_shifted_rows(p, t, k, like)
 
 
-cdef inline void sum_column_products(const Problem* p, const Columns* t, real* like) noexcept nogil:
-    """The sums of beta and of beta (x - top) of every row."""
-    cdef vec[real]* beta = known(p, t, BASE, like)
-    cdef wide_lanes[real]* dots = <wide_lanes[real]*> known(p, t, DOTS, like)
-    cdef wide_lanes[real]* sums = <wide_lanes[real]*> known(p, t, BETA_SUMS, like)
-    cdef Py_ssize_t c, i, k, v, width = lanes_of(beta), some = vectors_of_batch(like)
+# Targets of all classes -----------------------------------------------------------------------------
+
+
+cdef inline void sum_targets(const Problem* p, const Columns* t, real* like) noexcept nogil:
+    """Of every row: the sum of t_c (x_r - x_c), the target of r and that of all others."""
+    cdef row_lanes[real] r = lanes_of_rows(p, t, like)
+    cdef vec[real]* targets = r.uniform_offset
+    cdef vec[real]* of_reference = r.log_sum
+    cdef wide_lanes[real]* distances = distances_of(p, t, like)
+    cdef wide_lanes[real]* sums = targets_of(p, t, like)
+    cdef Py_ssize_t c, i, k, v, width = lanes_of(targets), some = vectors_of_group(like)
+    cdef RowGroup* g
     cdef const real* x
-    cdef const double* top
     for v in range(t.vectors):
-        dots[v].clear()
+        distances[v].clear()
+        sums[v].clear()
+        of_reference[v] = vec[real](0.0)
+    for c in range(p.classes):
+        x = logits_of(p, t, c, like)
+        targets_of_class(p, t, c, targets)
+        for v in range(t.vectors):
+            i = v * width
+            distances[v].add_product(
+                targets[v], load_first(x + i, t.rows - i, 0), t.group[i // GROUP].row_max + i % GROUP
+            )
+            sums[v].add(targets[v])
+            of_reference[v] = where_class(r.label[v], c, targets[v], of_reference[v])
+    for v in range(t.vectors):
+        g, i = t.group + v // some, v % some * width
+        distances[v].store(g.distance + i)
+        sums[v].store(g.other_targets + i)
+        store_doubles(g.label_target + i, of_reference[v])
+    for k in range(t.groups):
+        g = t.group + k
+        for i in range(g.rows):
+            g.distance[i] = -g.distance[i]
+            g.other_targets[i] -= g.label_target[i]
+
+
+cdef inline void sum_logits(const Problem* p, const Columns* t, real* like) noexcept nogil:
+    """The sum of x - shift of every row."""
+    cdef wide_lanes[real]* sums = distances_of(p, t, like)
+    cdef Py_ssize_t c, i, k, v, width = lanes_of(<vec[real]*> NULL), some = vectors_of_group(like)
+    cdef RowGroup* g
+    cdef const real* x
+    for v in range(t.vectors):
         sums[v].clear()
     for c in range(p.classes):
         x = logits_of(p, t, c, like)
-        column_beta(p, t, c, beta)
         for v in range(t.vectors):
-            i = v * width
-            top = t.batch[i // BATCH].top + i % BATCH
-            dots[v].add_product(beta[v], load_first(x + i, t.rows - i, 0), top)
-            sums[v].add(beta[v])
+            sums[v].add(load_first(x + v * width, t.rows - v * width, 0))
     for v in range(t.vectors):
-        k = v // some
-        dots[v].store(t.batch[k].dot + (v - k * some) * width)
-        sums[v].store(t.batch[k].beta_sum + (v - k * some) * width)
+        sums[v].store(t.group[v // some].logit_sum + v % some * width)
+    for k in range(t.groups):
+        g = t.group + k
+        for i in range(g.rows):
+            g.logit_sum[i] -= p.classes * g.shift[i]
 
 
-cdef inline void find_own_logits(
+# Tiles ----------------------------------------------------------------------------------------------
+
+
+cdef inline void find_label_logits(
     const Problem* p, const Columns* t, Py_ssize_t k, real* like
 ) noexcept nogil:
-    """The labels' logits, from which losses are taken where their exponentials fade."""
-    cdef Batch* b = t.batch + k
-    cdef const real* x = (<const real*> t.logits) + k * BATCH
+    """The labels' logits less the shift, where losses need them."""
+    cdef RowGroup* g = t.group + k
+    cdef const real* x = (<const real*> t.logits) + k * GROUP
     cdef Py_ssize_t i
-    for i in range(b.rows):
-        b.own_logit[i] = 0
-        if b.label[i] >= 0 and b.weight[i] != 0:
-            b.own_logit[i] = number(x + b.label[i] * p.class_stride + i) - b.anchor[i]
+    for i in range(g.rows):
+        g.label_logit[i] = 0
+        if g.label[i] >= 0 and g.weight[i] != 0:
+            g.label_logit[i] = number(x + g.label[i] * p.class_stride + i) - g.shift[i]
 
 
 cdef inline void end_columns(const Problem* p, const Columns* t, Tally* tally, real* like) noexcept nogil:
     """The losses of the tile."""
     cdef Py_ssize_t k
-    if is_smoothed(p):
-        sum_column_products(p, t, like)
-    for k in range(t.batches):
-        if t.batch[k].plain_loss >= 0:
-            add_exactly(&tally.loss, &tally.loss_lost, t.batch[k].plain_loss)
-        elif not is_plain(p) or not end_plain_batch(p, t.batch + k, tally):
-            if not t.batch[k].vivid:
-                find_own_logits(p, t, k, like)
-            end_batch(p, t.batch + k, tally, like)
+    if targets_vary(p):
+        sum_targets(p, t, like)
+    elif is_smoothed(p):
+        sum_logits(p, t, like)
+    for k in range(t.groups):
+        if t.group[k].fused_loss < 0 and (t.group[k].label_underflow or is_smoothed(p)):
+            find_label_logits(p, t, k, like)
+        end_group(p, t.group + k, tally, like)
 
 
 cdef inline void columns_of_block(
@@ -188,7 +278,7 @@ cdef inline void columns_of_block(
         sum_columns(p, &t, like)
         end_columns(p, &t, tally, like)
         if p.output == LOG_SOFTMAX:
-            write_log_softmax(p, &t, like)
+            write_log_softmaxes(p, &t, like)
         elif p.grad != NULL:
             write_columns(p, &t, like)
         begin += t.rows

@@ -1,9 +1,9 @@
 """A tile of rows that lie side by side: where it is, what is known of its rows, and its exponentials.
 
-Design. (a) A tile is some batches of neighbouring rows, walked class by class: memory is read and written in
-runs of 2 KB, and while one is worked on, another is asked for, since processors do not foresee where a run
-jumps to. (b) For the gradient the exponentials stay in a scratch of [class][row] that fits the second cache;
-with so many classes that not even a batch would fit, they are computed once more.
+Design. (a) A tile is some groups of neighbouring rows, walked class by class: memory is read and written in runs of
+2 KB, and while one is worked on, another is asked for, since processors do not foresee where a run jumps to. (b) For
+the gradient the exponentials stay in a scratch of [class][row] that fits the second cache; with so many classes that
+not even a group would fit, they are computed once more.
 """
 
 from libc.string cimport memset
@@ -11,43 +11,39 @@ from libc.string cimport memset
 from ...memory.memory cimport numbers, prefetch_elements
 from ...simd.simd cimport lanes_of, linear, prefetch_run, real, vec
 from ...softmax.exp_sums cimport take_exps
-from ...softmax.lanes.class_major cimport kStage, put_labels, run_writer
-from ...softmax.problem cimport BATCH, Batch, count_rows, empty_batch, LOG_SOFTMAX, Problem, Tally
-from ...softmax.rows cimport plain_rows
+from ...softmax.lanes.class_major cimport kStage, put_labels, run_writer, where_class
+from ...softmax.outputs cimport row_lanes
+from ...softmax.problem cimport LOG_SOFTMAX, Problem
+from ...softmax.row_group cimport GROUP, RowGroup, Tally, clear_group, read_rows
+from ...softmax.rows cimport grad_lanes
 
 cdef enum:
     TILE = 512  # rows
     TOGETHER = 4  # classes whose exponentials are added up at once
-    AHEAD = 2  # classes
+    AHEAD_BYTES = 16384  # of runs that are asked for before they are wanted
     KEPT = 262144  # bytes of exponentials
     PAD = 64  # bytes, since vectors are loaded across the ends of runs
     MOST_STAGES = 1024  # classes whose unfinished lines are kept
-
-
-cdef enum Known:
-    # What is known of each row of a tile, by lanes; sums take two lanes a row.
-    OWN, LABELS, ANCHORS, TOPS, FACTOR, LOW, AT_LABEL, LIVE, BASE, UNIT, UNIT_REST
-    INVERSE, CURVATURE, BEND, HESS_AT_LABEL, SUMS
-    DOTS = 17
-    BETA_SUMS = 19
-    IN_STEP = 21  # once more what makes the gradient, in step with its lines (columns.h)
-    ALL = 26
+    ROW_LANES = 20  # numbers of each row, as lanes …
+    ROW_SUMS = 3  # … and as sums, two lanes each
+    IN_STEP = 5  # once more what makes the gradient, in step with its lines (class_major.h)
 
 
 cdef struct Columns:
     # A tile: where its logits, targets and outputs begin, and its scratch.
-    Py_ssize_t rows, batches
+    Py_ssize_t rows, groups
     Py_ssize_t vectors  # of one class
+    Py_ssize_t ahead  # classes that are asked for before they are wanted
     const char* logits
     const char* next  # the tile after it
     const char* targets
     char* grad
     char* hess
-    Batch* batch
-    char* known
+    RowGroup* group
+    char* numbers
     char* exps
     bint kept  # the exponentials of all classes are
-    bint shifted  # some row's anchor is not 0
+    bint shifted  # some row's shift is not 0
     run_writer writer
 
 
@@ -55,73 +51,110 @@ cdef inline Py_ssize_t lane_bytes(const Problem* p) noexcept nogil:
     return 8 if p.itemsize == 8 else 4
 
 
-cdef inline Py_ssize_t kept_batches(const Problem* p) noexcept nogil:
-    """How many batches keep their exponentials at a time; 0 if none is to."""
+cdef inline Py_ssize_t kept_groups(const Problem* p) noexcept nogil:
+    """How many groups keep their exponentials at a time; 0 if none is to."""
     if p.grad == NULL or p.output == LOG_SOFTMAX:
         return 0
-    return KEPT // (p.classes * lane_bytes(p) * BATCH)
+    return KEPT // (p.classes * lane_bytes(p) * GROUP)
 
 
 cdef inline Py_ssize_t rows_of_columns(const Problem* p) noexcept nogil:
     """The rows of a tile: fixed by the shape."""
-    cdef Py_ssize_t rows = TILE, batches = kept_batches(p)
-    if batches > 0:
-        rows = min(rows, batches * BATCH)
-    return min(rows, (p.inner + BATCH - 1) // BATCH * BATCH)
+    cdef Py_ssize_t rows = TILE, groups = kept_groups(p)
+    if groups > 0:
+        rows = min(rows, groups * GROUP)
+    return min(rows, (p.inner + GROUP - 1) // GROUP * GROUP)
 
 
-cdef inline Py_ssize_t known_bytes(const Problem* p) noexcept nogil:
+cdef inline Py_ssize_t number_bytes(const Problem* p) noexcept nogil:
     return rows_of_columns(p) * lane_bytes(p) + PAD
 
 
-cdef inline Py_ssize_t batch_bytes(const Problem* p) noexcept nogil:
-    return rows_of_columns(p) // BATCH * <Py_ssize_t> sizeof(Batch)
+cdef inline Py_ssize_t group_bytes(const Problem* p) noexcept nogil:
+    return (rows_of_columns(p) // GROUP * <Py_ssize_t> sizeof(RowGroup) + PAD - 1) // PAD * PAD
 
 
 cdef inline Py_ssize_t stages_bytes(const Problem* p) noexcept nogil:
     return p.classes * kStage if p.streaming and p.classes <= MOST_STAGES else 0
 
 
+cdef inline Py_ssize_t numbers_bytes(const Problem* p) noexcept nogil:
+    return (ROW_LANES + 2 * ROW_SUMS + IN_STEP) * number_bytes(p)
+
+
 cdef inline Py_ssize_t column_bytes(const Problem* p) noexcept nogil:
     """Bytes of a tile's scratch, whole lines."""
-    cdef Py_ssize_t classes = p.classes if kept_batches(p) > 0 else TOGETHER
+    cdef Py_ssize_t classes = p.classes if kept_groups(p) > 0 else TOGETHER
     cdef Py_ssize_t exps = rows_of_columns(p) * classes * lane_bytes(p) + PAD
-    return ALL * known_bytes(p) + stages_bytes(p) + exps + (batch_bytes(p) + PAD - 1) // PAD * PAD
+    return numbers_bytes(p) + stages_bytes(p) + exps + group_bytes(p)
 
 
 cdef inline Columns columns_in(const Problem* p, Py_ssize_t rows, char* scratch) noexcept nogil:
-    """A tile's scratch, and batches that hold nothing yet."""
+    """A tile's scratch, and groups without rows."""
     cdef Columns t
     cdef Py_ssize_t k
     memset(&t, 0, sizeof(t))
-    t.kept = kept_batches(p) > 0
-    t.known = scratch
-    t.writer.stages = t.known + ALL * known_bytes(p)
+    t.kept = kept_groups(p) > 0
+    t.numbers = scratch
+    t.writer.stages = t.numbers + numbers_bytes(p)
     t.exps = t.writer.stages + stages_bytes(p)
     t.writer.streaming = p.streaming
-    t.batch = <Batch*> (scratch + column_bytes(p) - (batch_bytes(p) + PAD - 1) // PAD * PAD)
-    for k in range((min(rows, rows_of_columns(p)) + BATCH - 1) // BATCH):
-        empty_batch(t.batch + k)
+    t.group = <RowGroup*> (scratch + column_bytes(p) - group_bytes(p))
+    t.ahead = max(<Py_ssize_t> 1, AHEAD_BYTES // (rows_of_columns(p) * p.itemsize))
+    for k in range((min(rows, rows_of_columns(p)) + GROUP - 1) // GROUP):
+        clear_group(t.group + k)
     return t
 
 
-cdef inline Py_ssize_t vectors_of_batch(real* like) noexcept nogil:
-    return BATCH // lanes_of(<vec[real]*> NULL)
+cdef inline Py_ssize_t vectors_of_group(real* like) noexcept nogil:
+    return GROUP // lanes_of(<vec[real]*> NULL)
 
 
-cdef inline vec[real]* known(const Problem* p, const Columns* t, int what, real* like) noexcept nogil:
-    return <vec[real]*> (t.known + what * known_bytes(p))
+cdef inline vec[real]* next_numbers(const Problem* p, char** at, real* like) noexcept nogil:
+    at[0] += number_bytes(p)
+    return <vec[real]*> (at[0] - number_bytes(p))
 
 
-cdef inline plain_rows[real] plain_rows_of(
+cdef inline row_lanes[real] lanes_of_rows(const Problem* p, const Columns* t, real* like) noexcept nogil:
+    """Where the numbers of each row are as lanes."""
+    cdef row_lanes[real] r
+    cdef char* at = t.numbers + 2 * ROW_SUMS * number_bytes(p)
+    r.label, r.winner = next_numbers(p, &at, like), next_numbers(p, &at, like)
+    r.live, r.shift = next_numbers(p, &at, like), next_numbers(p, &at, like)
+    r.row_max, r.log_sum = next_numbers(p, &at, like), next_numbers(p, &at, like)
+    r.prob_scale_hi, r.prob_scale_lo = next_numbers(p, &at, like), next_numbers(p, &at, like)
+    r.target_scale_hi, r.target_scale_lo = next_numbers(p, &at, like), next_numbers(p, &at, like)
+    r.uniform_offset, r.label_grad = next_numbers(p, &at, like), next_numbers(p, &at, like)
+    r.inverse_sum, r.hess_scale = next_numbers(p, &at, like), next_numbers(p, &at, like)
+    r.hess_square, r.label_hess = next_numbers(p, &at, like), next_numbers(p, &at, like)
+    r.winner_hess = next_numbers(p, &at, like)
+    return r
+
+
+cdef struct MoreLanes:
+    # What only sums need of each row: the label's exponential, and label and target of rows whose reference is another.
+    char* exp_label
+    char* given_label
+    char* given_target
+
+
+cdef inline MoreLanes more_lanes(const Problem* p, const Columns* t) noexcept nogil:
+    cdef MoreLanes m
+    m.exp_label = t.numbers + (2 * ROW_SUMS + ROW_LANES - 3) * number_bytes(p)
+    m.given_label, m.given_target = m.exp_label + number_bytes(p), m.exp_label + 2 * number_bytes(p)
+    return m
+
+
+cdef inline grad_lanes[real] grad_lanes_of(
     const Problem* p, const Columns* t, Py_ssize_t k, real* like
 ) noexcept nogil:
-    """Where the coefficients of batch k go."""
-    cdef plain_rows[real] rows
-    cdef Py_ssize_t at = k * vectors_of_batch(like)
-    rows.high = known(p, t, FACTOR, like) + at if p.grad != NULL else NULL
-    rows.low, rows.at_label = known(p, t, LOW, like) + at, known(p, t, AT_LABEL, like) + at
-    return rows
+    """Where the gradient's coefficients of group k go; nowhere if there is none."""
+    cdef row_lanes[real] r = lanes_of_rows(p, t, like)
+    cdef grad_lanes[real] of
+    cdef Py_ssize_t at = k * vectors_of_group(like)
+    of.prob_scale_hi = r.prob_scale_hi + at if p.grad != NULL else NULL
+    of.prob_scale_lo, of.label_grad = r.prob_scale_lo + at, r.label_grad + at
+    return of
 
 
 cdef inline const real* logits_at(const Problem* p, Py_ssize_t row, real* like) noexcept nogil:
@@ -134,29 +167,34 @@ cdef inline void begin_columns(
     """The tile that begins with this row, and its labels."""
     cdef Py_ssize_t k, outer = row // p.inner, inner = row % p.inner
     cdef Py_ssize_t at = (outer * p.grad_outer_stride + inner) * p.itemsize
-    cdef Batch* b
+    cdef vec[real]* labels = lanes_of_rows(p, t, like).label
+    cdef RowGroup* g
     t.rows = min(rows_of_columns(p), p.inner - inner, end - row)
-    t.batches = (t.rows + BATCH - 1) // BATCH
-    t.vectors = (t.rows + lanes_of(<vec[real]*> NULL) - 1) // lanes_of(<vec[real]*> NULL)
+    t.groups = (t.rows + GROUP - 1) // GROUP
+    t.vectors = (t.rows + lanes_of(labels) - 1) // lanes_of(labels)
     t.logits = <const char*> logits_at(p, row, like)
-    t.next = <const char*> logits_at(p, min(row + t.rows, end - 1), like)
+    t.next = <const char*> logits_at(p, min(row + t.rows, p.outer * p.inner - 1), like)
     t.grad = p.grad + at if p.grad != NULL else NULL
     t.hess = p.hess + at if p.hess != NULL else NULL
     if p.targets != NULL:
         t.targets = p.targets + outer * p.target_outer_stride + inner * p.target_itemsize
-    for k in range(t.batches):
-        b = t.batch + k
-        b.first = row + k * BATCH
-        b.rows = min(BATCH, t.rows - k * BATCH)
-        count_rows(p, b, tally)
+    for k in range(t.groups):
+        g = t.group + k
+        g.first = row + k * GROUP
+        g.rows = min(GROUP, t.rows - k * GROUP)
+        g.fused_loss = -1
+        read_rows(p, g, tally)
         if t.shifted:
-            memset(b.anchor, 0, sizeof(b.anchor))
-        put_labels(b.label, BATCH, known(p, t, LABELS, like) + k * vectors_of_batch(like))
+            memset(g.shift, 0, sizeof(g.shift))
+        put_labels(g.label, GROUP, labels + k * vectors_of_group(like))
     if p.labels != NULL:
         prefetch_elements(p.labels, row + t.rows, min(t.rows, end - row - t.rows))
     t.shifted = False
     t.writer.begun = t.writer.left and inner != 0
     t.writer.left = stages_bytes(p) != 0 and row + t.rows < end and inner + t.rows < p.inner
+
+
+# Exponentials ---------------------------------------------------------------------------------------
 
 
 cdef inline const real* logits_of(
@@ -169,42 +207,48 @@ cdef inline const real* logits_ahead(
     const Problem* p, const Columns* t, Py_ssize_t c, real* like
 ) noexcept nogil:
     """The run that is wanted some classes after c: of this tile, or of the next."""
-    if c + AHEAD < p.classes:
-        return logits_of(p, t, c + AHEAD, like)
-    return (<const real*> t.next) + min(c + AHEAD - p.classes, p.classes - 1) * p.class_stride
+    if c + t.ahead < p.classes:
+        return logits_of(p, t, c + t.ahead, like)
+    return (<const real*> t.next) + min(c + t.ahead - p.classes, p.classes - 1) * p.class_stride
 
 
 cdef inline vec[real]* group_of_exps(
     const Problem* p, const Columns* t, Py_ssize_t c, Py_ssize_t count, Py_ssize_t begin, Py_ssize_t n,
-    const vec[real]* anchors, real* like,
+    const vec[real]* shifts, real* like,
 ) noexcept nogil:
-    """Takes exp(x - anchor) of `count` classes from c on, n rows from `begin` on; returns where they are."""
-    cdef Py_ssize_t k, at = begin // lanes_of(anchors)
+    """Takes exp(x - shift) of `count` classes from c on, n rows from `begin` on; returns where they are."""
+    cdef Py_ssize_t k, at = begin // lanes_of(shifts)
     cdef vec[real]* exps = (<vec[real]*> t.exps) + (c * t.vectors if t.kept else 0) + at
-    if anchors != NULL:
-        anchors += at
+    cdef const real* ahead
+    if shifts != NULL:
+        shifts += at
     for k in range(c, c + count):
-        take_exps(
-            logits_of(p, t, k, like) + begin, logits_ahead(p, t, k, like) + begin, n, anchors,
-            exps + (k - c) * t.vectors,
-        )
+        ahead = logits_ahead(p, t, k, like) + begin
+        prefetch_run(ahead + n - 1, 1)  # the line in which a run ends, where it begins within one
+        take_exps(logits_of(p, t, k, like) + begin, ahead, n, shifts, exps + (k - c) * t.vectors)
     return exps
+
+
+# Targets --------------------------------------------------------------------------------------------
 
 
 cdef inline double class_weight_of(const Problem* p, Py_ssize_t c) noexcept nogil:
     return p.class_weight[c] if p.class_weight != NULL else 1
 
 
-cdef inline void column_beta(
-    const Problem* p, const Columns* t, Py_ssize_t c, vec[real]* beta
+cdef inline void targets_of_class(
+    const Problem* p, const Columns* t, Py_ssize_t c, vec[real]* out
 ) noexcept nogil:
-    """beta of one class for all rows of the tile."""
+    """The targets of one class in all rows of the tile."""
     cdef Py_ssize_t v
     cdef double weight = class_weight_of(p, c)
+    cdef MoreLanes m = more_lanes(p, t)
+    cdef const vec[real]* labels = <const vec[real]*> m.given_label
+    cdef const vec[real]* own = <const vec[real]*> m.given_target
     if p.targets == NULL:
         for v in range(t.vectors):
-            beta[v] = vec[real](p.share * weight)
+            out[v] = where_class(labels[v], c, own[v], vec[real](p.uniform_mass * weight))
         return
-    numbers(t.targets + c * p.target_class_stride, p.target_kind, t.rows, beta)
+    numbers(t.targets + c * p.target_class_stride, p.target_kind, t.rows, out)
     for v in range(t.vectors):
-        beta[v] = linear(beta[v], p.keep * weight, p.share * weight)
+        out[v] = linear(out[v], p.hard_mass * weight, p.uniform_mass * weight)

@@ -1,7 +1,8 @@
-// What is made of a tile of short rows that lie one after another: each row by numbers of its own.
+// Tiles of short rows that lie one after another: each row's numbers spread over its elements.
 #pragma once
 
 #include "simd/shuffle.h"
+#include "softmax/outputs.h"
 
 namespace fastce {
 
@@ -23,24 +24,18 @@ template <class T> FASTCE_INLINE vec<T> spread(vec<T> v, const vec<T>* pattern) 
     return permute(v, index);
 }
 
-// The rows of a tile, and what their output is made with: a number of each row; NULL what is not needed.
-template <class T> struct short_rows {
-    const vec<T>* pattern;
-    ptrdiff_t classes;
-    const vec<T>*a, *b, *c, *d;
-};
-
-// exp(x - a) of the logits of rows.
+// exp(x - shift) of the logits of rows, a shift for each row.
 template <class T>
-FASTCE_APART void take_row_exps(const vec<T>* x, ptrdiff_t vectors, const short_rows<T>& rows, vec<T>* exps) {
-    const vec<T>*anchor = rows.a, *pattern = rows.pattern;
+FASTCE_APART void take_row_exps(const vec<T>* x, ptrdiff_t vectors, const vec<T>* pattern, ptrdiff_t classes,
+                                const vec<T>* shift, vec<T>* exps) {
     for (ptrdiff_t i = 0, k = 0; i < vectors; ++i) {
-        exps[i] = scaled_exp(x[i] - spread(*anchor, pattern + k));
-        if (++k == rows.classes) ++anchor, k = 0;
+        exps[i] = scaled_exp(x[i] - spread(*shift, pattern + k));
+        if (++k == classes) ++shift, k = 0;
     }
 }
 
-// Writes value(i, of) of every vector i of n elements; of(v) is v's number for the row of every lane of it.
+// Writes value(i, of) of every vector i of n elements; of(v) is v's number for the row of every lane of it. What is
+// used in the loops is copied, since a compiler has to fetch what is behind a reference again after each store.
 template <class T, class Value>
 FASTCE_INLINE void write_rows(T* out, ptrdiff_t n, const vec<T>* pattern, ptrdiff_t classes, const Value& value) {
     auto at = [=](ptrdiff_t i, ptrdiff_t group, ptrdiff_t k) __attribute__((always_inline)) {
@@ -56,45 +51,43 @@ FASTCE_INLINE void write_rows(T* out, ptrdiff_t n, const vec<T>* pattern, ptrdif
     if (n % lanes) store(out + i * lanes, at(i, i / classes, i % classes), n % lanes);
 }
 
-// e (a + b) + c: a gradient; c may be NULL. Here and below what is used in the loop is copied, since a compiler has to
-// fetch what is behind a reference again after each store.
-template <class T> FASTCE_APART void scale_rows(T* out, ptrdiff_t n, const vec<T>* exps, const short_rows<T>& rows) {
-    const vec<T>*a = rows.a, *b = rows.b, *c = rows.c;
-    if (c == nullptr) {
-        write_rows(out, n, rows.pattern, rows.classes, [=](ptrdiff_t i, const auto& of) __attribute__((always_inline)) {
-            return product_sum(exps[i], of(a), of(b), vec<T>(0.0));
+// The gradient of rows whose targets vary (`targets`), are uniform (rows.uniform_offset), or are the label's alone.
+template <class T>
+FASTCE_APART void write_row_gradients(T* out, ptrdiff_t n, const vec<T>* exps, const vec<T>* targets,
+                                      const vec<T>* pattern, ptrdiff_t classes, const row_lanes<T>& rows) {
+    const row_lanes<T> r = rows;
+    if (targets) {
+        write_rows(out, n, pattern, classes, [=](ptrdiff_t i, const auto& of) __attribute__((always_inline)) {
+            const vec<T> offset = offset_of(targets[i], of(r.target_scale_hi), of(r.target_scale_lo));
+            return gradient_of(exps[i], of(r.prob_scale_hi), of(r.prob_scale_lo), offset);
+        });
+    } else if (r.uniform_offset) {
+        write_rows(out, n, pattern, classes, [=](ptrdiff_t i, const auto& of) __attribute__((always_inline)) {
+            return gradient_of(exps[i], of(r.prob_scale_hi), of(r.prob_scale_lo), of(r.uniform_offset));
         });
     } else {
-        write_rows(out, n, rows.pattern, rows.classes, [=](ptrdiff_t i, const auto& of) __attribute__((always_inline)) {
-            return product_sum(exps[i], of(a), of(b), of(c));
+        write_rows(out, n, pattern, classes, [=](ptrdiff_t i, const auto& of) __attribute__((always_inline)) {
+            return gradient_of(exps[i], of(r.prob_scale_hi), of(r.prob_scale_lo), vec<T>(0.0));
         });
     }
 }
 
-// e (a + b) + beta (c + d): a gradient where beta differs from class to class.
 template <class T>
-FASTCE_APART void scale_both(T* out, ptrdiff_t n, const vec<T>* exps, const vec<T>* beta, const short_rows<T>& rows) {
-    const vec<T>*a = rows.a, *b = rows.b, *c = rows.c, *d = rows.d;
-    write_rows(out, n, rows.pattern, rows.classes, [=](ptrdiff_t i, const auto& of) __attribute__((always_inline)) {
-        const vec<T> rest = product_sum(beta[i], of(c), of(d), vec<T>(0.0));
-        return product_sum(exps[i], of(a), of(b), rest);
+FASTCE_APART void write_row_hessians(T* out, ptrdiff_t n, const vec<T>* exps, const vec<T>* pattern, ptrdiff_t classes,
+                                     const row_lanes<T>& rows) {
+    const row_lanes<T> r = rows;
+    write_rows(out, n, pattern, classes, [=](ptrdiff_t i, const auto& of) __attribute__((always_inline)) {
+        return hessian_of(exps[i], of(r.inverse_sum), of(r.hess_scale), of(r.hess_square));
     });
 }
 
-// curved(e, a, b, c): the diagonal of the Hessian.
-template <class T> FASTCE_APART void bend_rows(T* out, ptrdiff_t n, const vec<T>* exps, const short_rows<T>& rows) {
-    const vec<T>*a = rows.a, *b = rows.b, *c = rows.c;
-    write_rows(out, n, rows.pattern, rows.classes, [=](ptrdiff_t i, const auto& of) __attribute__((always_inline)) {
-        return curved(exps[i], of(a), of(b), of(c));
-    });
-}
-
-// x - a - b: log_softmax.
-template <class T> FASTCE_APART void shift_rows(T* out, ptrdiff_t n, const T* x, const short_rows<T>& rows) {
-    const vec<T>*a = rows.a, *b = rows.b;
-    write_rows(out, n, rows.pattern, rows.classes, [=](ptrdiff_t i, const auto& of) __attribute__((always_inline)) {
+template <class T>
+FASTCE_APART void write_row_log_softmaxes(T* out, ptrdiff_t n, const T* x, const vec<T>* pattern, ptrdiff_t classes,
+                                          const row_lanes<T>& rows) {
+    const row_lanes<T> r = rows;
+    write_rows(out, n, pattern, classes, [=](ptrdiff_t i, const auto& of) __attribute__((always_inline)) {
         const ptrdiff_t at = i * vec<T>::lanes;
-        return load(x + at, n - at, 0.0) - of(a) - of(b);
+        return log_softmax_of(load(x + at, n - at, 0.0), of(r.row_max), of(r.log_sum));
     });
 }
 

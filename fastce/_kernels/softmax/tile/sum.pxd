@@ -1,10 +1,11 @@
 """Short rows that lie one after another: many rows at a time, no lane wasted.
 
-Design. (a) Exponentials need no row: with the anchor 0 they are taken of the logits as they lie, vector
-by vector across the ends of rows. (b) The sums of as many rows as a vector has lanes come out of one
-transposing tree (shuffle.h). (c) For the gradient the rows' factors are spread over the lanes by a
-pattern that repeats with the tile. (d) Where that anchor does not suit one row of a tile, the tile is
-done again with every row's own. (e) Of two classes nothing has to be summed (pairs.h).
+Design. (a) Exponentials need no row: with the shift 0 they are taken of the logits as they lie, vector by vector
+across the ends of rows. (b) The sums of as many rows as a vector has lanes come out of one transposing tree
+(shuffle.h); rows of few classes are transposed (lanes/transposed.h). (c) For the gradient the rows' numbers are
+spread over the lanes by a pattern that repeats with the tile. (d) Rows whose sums are out of range get shifts of
+their own, and the tile's exponentials are taken again; those of the other rows are what they were. (e) Of two
+classes nothing has to be summed (two_class.h).
 """
 
 from libc.math cimport INFINITY
@@ -15,34 +16,41 @@ from ...simd.simd cimport (
     doubles, kAhead, kExpScale, kLeastRest, lane, lanes_of, load_first, number, put_doubles, real, row_sums,
     row_tops, set_lane, store_lanes, store_products, vec,
 )
-from ...softmax.epilogue cimport end_batch, end_plain_batch, label_of_maximum, WIDTH
+from ...softmax.epilogue cimport end_group, set_reference
 from ...softmax.exp_sums cimport take_exps
+from ...softmax.lanes.class_major cimport put_labels
+from ...softmax.lanes.transposed cimport kFewClasses, row_sums_of_lanes, sum_transposed, widen_sums
 from ...softmax.problem cimport (
-    add_exactly, BATCH, Batch, count_rows, empty_batch, is_paired, is_plain, is_plain_batch, is_smoothed,
-    LOG_SOFTMAX, LOGSUMEXP, needs_top, Problem, Tally,
+    Problem, has_default_options, has_label_alone, is_smoothed, needs_maximum,
+    targets_vary,
 )
-from ...softmax.row.sum cimport anchor_at, choose_anchor, row_max
-from ...softmax.rows cimport end_plainly, judge_sums, kClearWinner, kFaded, kOutOfRange
-from ...softmax.targets cimport beta_of_classes, beta_varies
-from ...softmax.tile.output cimport plain_rows_of, Tile, write_outputs
-from ...softmax.tile.spread cimport kShort, kShortOfDoubles, short_rows, spread, take_row_exps
-from ...softmax.tile.two_class cimport part_pairs
+from ...softmax.row_group cimport GROUP, WIDTH, RowGroup, Tally, clear_group, read_rows
+from ...softmax.rows cimport check_range, end_fused, kClearWinner, kLabelUnderflow, kOutOfRange
+from ...softmax.shift cimport first_shift, is_out_of_range, log_of_classes, looks_shifted, shift_of_maximum
+from ...softmax.targets cimport targets_of_classes
+from ...softmax.tile.output cimport ROW_LANES, Tile, grad_lanes_of, lanes_of_rows, sum_without, write_outputs
+from ...softmax.tile.spread cimport kShort, kShortOfDoubles, spread, take_row_exps
+from ...softmax.tile.two_class cimport sum_two_classes
 
 cdef enum:
     SHORT_VECTORS = 64  # of the longest row that is short
     NARROW = 32
     TILE_ROWS = 16
     BEYOND = 64  # lanes: vectors are written and loaded across the end of a tile
-    BATCH_VECTORS = 32  # of at least two lanes
+    SUMS_BYTES = 1024  # of transposed rows
+    FUSED_CLASSES = 48  # from here on one sweep over the ends of rows saves nothing
 
 
 cdef inline bint is_short(const Problem* p) noexcept nogil:
     """Whether rows are done in tiles."""
-    return p.classes < (kShortOfDoubles if p.exact else kShort)
+    return p.classes < (kShortOfDoubles if p.double_lanes else kShort)
 
 
 cdef inline Py_ssize_t rows_of_tile(const Problem* p) noexcept nogil:
-    return BATCH if p.classes <= NARROW else TILE_ROWS
+    return GROUP if p.classes <= NARROW else TILE_ROWS
+
+
+# Scratch --------------------------------------------------------------------------------------------
 
 
 cdef inline Py_ssize_t part_bytes(const Problem* p) noexcept nogil:
@@ -50,19 +58,33 @@ cdef inline Py_ssize_t part_bytes(const Problem* p) noexcept nogil:
     return (rows_of_tile(p) * p.classes + BEYOND) // 8 * 8 * sizeof(double)
 
 
+cdef inline Py_ssize_t group_bytes() noexcept nogil:
+    return (<Py_ssize_t> sizeof(RowGroup) + 63) // 64 * 64
+
+
 cdef inline Py_ssize_t tile_bytes(const Problem* p) noexcept nogil:
-    return 4 * part_bytes(p) + 3 * BATCH * sizeof(double)
+    return 4 * part_bytes(p) + ROW_LANES * GROUP * sizeof(double) + SUMS_BYTES + group_bytes()
 
 
 cdef inline Tile tile_in(const Problem* p, char* scratch) noexcept nogil:
     cdef Tile tile
     cdef Py_ssize_t part = part_bytes(p)
     tile.exps = scratch
-    tile.beta = scratch + part
+    tile.targets = scratch + part
     tile.packed = scratch + 2 * part
     tile.logits = scratch + 3 * part
-    tile.plain = scratch + 4 * part
+    tile.rows = scratch + 4 * part
+    tile.sums = <row_sums_of_lanes*> (tile.rows + ROW_LANES * GROUP * sizeof(double))
+    tile.group = <RowGroup*> ((<char*> tile.sums) + SUMS_BYTES)
+    tile.two_classes = p.classes == 2 and has_label_alone(p)
+    tile.transposed = (
+        2 < p.classes < kFewClasses and has_label_alone(p) and not p.double_lanes
+    )
+    clear_group(tile.group)
     return tile
+
+
+# Exponentials ---------------------------------------------------------------------------------------
 
 
 cdef inline void exps_as_they_lie(
@@ -75,200 +97,280 @@ cdef inline void exps_as_they_lie(
         exps[k] = vec[real](0.0)
 
 
-cdef inline void find_tops(
-    const Problem* p, const real* x, Py_ssize_t tile_rows, Batch* b, vec[real]* logits
+cdef inline void load_logits(
+    const Problem* p, const real* x, Py_ssize_t filled, const RowGroup* g, vec[real]* logits
 ) noexcept nogil:
-    """The rows' maxima and the anchors that suit them; the logits as lanes, -inf beyond them."""
-    cdef Py_ssize_t i, n = b.rows * p.classes, width = lanes_of(logits)
-    for i in range((tile_rows * p.classes + width - 1) // width + 1):
+    """The tile's logits as lanes, -inf beyond them."""
+    cdef Py_ssize_t i, n = g.rows * p.classes, width = lanes_of(logits)
+    for i in range((filled * p.classes + width - 1) // width + 1):
         logits[i] = load_first(x + i * width, max(n - i * width, 0), -INFINITY)
-    for i from 0 <= i < tile_rows by WIDTH:
-        put_doubles(b.top + i, row_tops(logits, i * p.classes, p.classes))
-    for i in range(tile_rows):
-        b.anchor[i] = anchor_at(b.top[i])
-    if p.output == LOG_SOFTMAX or p.output == LOGSUMEXP:
-        for i in range(b.rows):
-            label_of_maximum(b, i, x + i * p.classes, p.classes, 1)
+
+
+cdef inline void find_maxima(
+    const Problem* p, const real* x, Py_ssize_t filled, RowGroup* g, vec[real]* logits
+) noexcept nogil:
+    """The rows' largest logits, from the logits as lanes."""
+    cdef Py_ssize_t i
+    load_logits(p, x, filled, g, logits)
+    for i from 0 <= i < filled by WIDTH:
+        put_doubles(g.row_max + i, row_tops(logits, i * p.classes, p.classes))
 
 
 cdef inline void take_exps_by_row(
-    const Problem* p, const real* x, Py_ssize_t tile_rows, const Batch* b, const vec[real]* logits,
-    vec[real]* exps,
+    const Problem* p, const Tile* tile, const real* x, Py_ssize_t filled
 ) noexcept nogil:
-    """exp(x - anchor), an anchor for every row; where it is 0 for all of them, as the logits lie."""
-    cdef vec[real] anchors[BATCH_VECTORS]
-    cdef short_rows[real] rows
-    cdef Py_ssize_t i, n = tile_rows * p.classes
-    cdef bint moved = False
-    for i in range(b.rows):
-        moved |= b.anchor[i] != 0
-    if not moved:
-        exps_as_they_lie(x, b.rows * p.classes, exps, n)
+    """exp(x - shift), a shift for every row; where it is 0 for all of them, as the logits lie."""
+    cdef const RowGroup* g = tile.group
+    cdef vec[real]* exps = <vec[real]*> tile.exps
+    cdef vec[real]* shifts = lanes_of_rows(tile, <real*> NULL).shift
+    cdef Py_ssize_t i, n = filled * p.classes, width = lanes_of(exps)
+    cdef bint shifted = False
+    for i in range(g.rows):
+        shifted |= g.shift[i] != 0
+    if not shifted:
+        exps_as_they_lie(x, g.rows * p.classes, exps, n)
         return
-    numbers(<const char*> b.anchor, F64, tile_rows, &anchors[0])
-    rows.pattern, rows.classes = <const vec[real]*> p.pattern, p.classes
-    rows.a = &anchors[0]
-    take_row_exps(logits, (n + lanes_of(exps) - 1) // lanes_of(exps), rows, exps)
+    numbers(<const char*> g.shift, F64, filled, shifts)
+    take_row_exps(
+        <const vec[real]*> tile.logits, (n + width - 1) // width, <const vec[real]*> p.pattern, p.classes,
+        shifts, exps,
+    )
 
 
-cdef inline bint sum_tile(
-    const Problem* p, const Tile* tile, Py_ssize_t tile_rows, Batch* b, vec[real]* exps
+# Sums -----------------------------------------------------------------------------------------------
+
+
+cdef inline int sum_by_tree(
+    const Problem* p, const Tile* tile, Py_ssize_t filled, vec[real]* exps
 ) noexcept nogil:
-    """Sums the exponentials of each row, the label's apart; False if a sum is out of range.
+    """Sums the exponentials of each row, the reference's apart.
 
-    Sums of floats are exact enough in double for the label's to be subtracted; sums of doubles are not, and
+    Sums of floats are exact enough in double for the reference's to be subtracted; sums of doubles are not, and
     there it is taken out before.
     """
-    cdef Py_ssize_t i, c, classes = p.classes
-    cdef int judgement
+    cdef RowGroup* g = tile.group
+    cdef Py_ssize_t i, classes = p.classes
+    cdef int domain
     cdef vec[double] total
-    if b.label[0] >= 0:
-        for i in range(b.rows):
-            b.own[i] = lane(exps, i * classes + b.label[i])
+    if g.label[0] >= 0:
+        for i in range(g.rows):
+            g.exp_label[i] = lane(exps, i * classes + g.label[i])
             if real is double:
-                set_lane(exps, i * classes + b.label[i], 0)
+                set_lane(exps, i * classes + g.label[i], 0)
     else:
-        memset(b.own, 0, sizeof(b.own))
-    for i from 0 <= i < tile_rows by WIDTH:
+        memset(g.exp_label, 0, sizeof(g.exp_label))
+    for i from 0 <= i < filled by WIDTH:
         total = row_sums(exps, i * classes, classes)
-        put_doubles(b.rest + i, total if real is double else total - doubles(b.own + i))
-    if is_plain_batch(p, b):
-        b.plain_loss = end_plainly(b.rest, b.own, b.rows, p.unit, plain_rows_of(p, tile, exps))
-        if b.plain_loss >= 0:
-            return True
-    judgement = judge_sums(b.rest, b.own, b.weight, tile_rows)
-    b.vivid = not judgement & kFaded
-    if judgement & kClearWinner:
-        for i in range(b.rows):
-            if b.label[i] >= 0 and b.rest[i] < b.own[i] * kLeastRest:
-                b.rest[i] = 0
-                for c in range(classes):
-                    if c != b.label[i]:
-                        b.rest[i] += lane(exps, i * classes + c) / kExpScale
-    if b.skipped:
-        for i in range(b.rows):
-            if b.weight[i] == 0:
-                b.rest[i] = b.dot[i] = b.beta_sum[i] = 0
-    return not judgement & kOutOfRange
+        put_doubles(g.sum_others + i, total if real is double else total - doubles(g.exp_label + i))
+    if classes < FUSED_CLASSES and has_default_options(p) and g.unweighted == g.rows:
+        g.fused_loss = end_fused(
+            g.sum_others, g.exp_label, g.rows, p.grad_scale, grad_lanes_of(p, tile, <real*> NULL)
+        )
+        if g.fused_loss >= 0:
+            return 0
+    domain = check_range(g.sum_others, g.exp_label, g.weight, filled)
+    if domain & kClearWinner:
+        for i in range(g.rows):
+            if g.label[i] >= 0 and g.sum_others[i] < g.exp_label[i] * kLeastRest:
+                g.sum_others[i] = sum_without(exps, i * classes, classes, g.label[i], -1)
+    return domain
 
 
-cdef inline void find_own_logits(const real* x, Py_ssize_t classes, Batch* b) noexcept nogil:
-    """The labels' logits, from which losses are taken where their exponentials fade."""
-    cdef Py_ssize_t i
-    for i in range(b.rows):
-        b.own_logit[i] = 0
-        if b.label[i] >= 0 and b.weight[i] != 0:
-            b.own_logit[i] = number(x + i * classes + b.label[i]) - b.anchor[i]
+cdef inline int sum_tile(const Problem* p, const Tile* tile, Py_ssize_t filled, real* like) noexcept nogil:
+    """The sums of all rows from the tile's exponentials; what check_range tells of them."""
+    cdef RowGroup* g = tile.group
+    cdef vec[real]* exps = <vec[real]*> tile.exps
+    cdef vec[real]* labels = lanes_of_rows(tile, like).label
+    if not tile.transposed:
+        return sum_by_tree(p, tile, filled, exps)
+    put_labels(g.label, filled, labels)
+    sum_transposed(exps, labels, filled, p.classes, tile.sums)
+    widen_sums(tile.sums, filled, g.sum_others, g.exp_label)
+    return check_range(g.sum_others, g.exp_label, g.weight, filled)
 
 
-cdef inline bint sum_as_it_lies(
-    const Problem* p, const Tile* tile, const real* x, Py_ssize_t tile_rows, Batch* b, vec[real]* exps
+cdef inline void find_label_logits(
+    const Problem* p, const real* x, RowGroup* g
 ) noexcept nogil:
-    """Sums the tile with the anchor 0 for all rows; False if that does not suit one of them."""
-    cdef Py_ssize_t i, classes = p.classes, n = b.rows * classes
-    cdef int judgement
-    if choose_anchor(row_max(x, min(n, lanes_of(exps)))) != 0:
-        return False
-    for i in range(b.rows):
-        b.anchor[i] = 0
-    if is_paired(p):
-        part_pairs(x, b.label, b.rows, b.rest, b.own)
-        judgement = judge_sums(b.rest, b.own, b.weight, tile_rows)
-        b.vivid = not judgement & kFaded
-        return not judgement & kOutOfRange
-    exps_as_they_lie(x, n, exps, tile_rows * classes)
-    return sum_tile(p, tile, tile_rows, b, exps)
+    """The labels' logits less the shift, where losses need them."""
+    cdef Py_ssize_t i
+    for i in range(g.rows):
+        g.label_logit[i] = 0
+        if g.label[i] >= 0 and g.weight[i] != 0:
+            g.label_logit[i] = number(x + i * p.classes + g.label[i]) - g.shift[i]
 
 
-cdef inline void find_betas(const Problem* p, const Batch* b, vec[real]* betas) noexcept nogil:
-    """beta of every row of the tile, one after another."""
-    cdef Py_ssize_t c, i, classes = p.classes, n = b.rows * classes, width = lanes_of(betas)
-    cdef vec[real] beta[SHORT_VECTORS]
+cdef inline void sum_rows_of_tile(
+    const Problem* p, const Tile* tile, const real* x, Py_ssize_t filled, real* like
+) noexcept nogil:
+    """Sums the tile, each row from the shift that suits it."""
+    cdef RowGroup* g = tile.group
+    cdef vec[real]* logits = <vec[real]*> tile.logits
+    cdef Py_ssize_t i
+    cdef int domain
+    cdef bint look = g.likely_shifted or looks_shifted(x, min(g.rows * p.classes, lanes_of(logits)))
+    cdef double log_classes = log_of_classes(p.classes)
+    for i in range(filled):
+        g.shift[i] = 0
+    if look:
+        find_maxima(p, x, filled, g, logits)
+        for i in range(g.rows):
+            g.shift[i] = first_shift(g.row_max[i], log_classes)
+    take_exps_by_row(p, tile, x, filled)
+    domain = sum_tile(p, tile, filled, like)
+    g.likely_shifted = domain & kOutOfRange
+    if domain & kOutOfRange:
+        if not look:
+            find_maxima(p, x, filled, g, logits)
+        for i in range(g.rows):
+            if g.shift[i] == 0 and g.weight[i] != 0 and is_out_of_range(g.sum_others[i], g.exp_label[i]):
+                g.shift[i] = shift_of_maximum(g.row_max[i])
+        take_exps_by_row(p, tile, x, filled)
+        domain = sum_tile(p, tile, filled, like) | kLabelUnderflow
+    g.label_underflow = domain & kLabelUnderflow
+    if g.label_underflow or is_smoothed(p):
+        find_label_logits(p, x, g)
+
+
+cdef inline void sum_from_maxima(
+    const Problem* p, const Tile* tile, const real* x, Py_ssize_t filled, real* like
+) noexcept nogil:
+    """Sums the tile where the class of the largest logit is each row's reference."""
+    cdef RowGroup* g = tile.group
+    cdef Py_ssize_t i
+    find_maxima(p, x, filled, g, <vec[real]*> tile.logits)
+    for i in range(filled):
+        g.shift[i] = shift_of_maximum(g.row_max[i])
+    for i in range(g.rows):
+        set_reference(g, i, x + i * p.classes, p.classes, 1)
+    take_exps_by_row(p, tile, x, filled)
+    g.label_underflow = False
+    sum_tile(p, tile, filled, like)
+
+
+# Targets of all classes -----------------------------------------------------------------------------
+
+
+cdef inline void sum_logits(
+    const Problem* p, const Tile* tile, const real* x, Py_ssize_t filled, real* like
+) noexcept nogil:
+    """The sum of x - shift of every row."""
+    cdef RowGroup* g = tile.group
+    cdef vec[real]* logits = <vec[real]*> tile.logits
+    cdef vec[double] classes = vec[double](<double> p.classes)
+    cdef Py_ssize_t i
+    load_logits(p, x, filled, g, logits)
+    for i from 0 <= i < filled by WIDTH:
+        put_doubles(
+            g.logit_sum + i, row_sums(logits, i * p.classes, p.classes) - classes * doubles(g.shift + i)
+        )
+
+
+cdef inline void find_targets(const Problem* p, const RowGroup* g, vec[real]* out) noexcept nogil:
+    """The targets of every row of the tile, one after another."""
+    cdef Py_ssize_t c, i, classes = p.classes, n = g.rows * classes, width = lanes_of(out)
+    cdef vec[real] row[SHORT_VECTORS]
     cdef const char* targets = NULL
     if p.targets != NULL:
-        targets = p.targets + b.first * p.target_outer_stride
+        targets = p.targets + g.first * p.target_outer_stride
         if p.class_weight == NULL and p.target_outer_stride == classes * p.target_itemsize:
-            beta_of_classes(p, targets, 0, n, betas)
+            targets_of_classes(p, targets, 0, n, out)
             return
-    for i in range(b.rows):
+    for i in range(g.rows):
         if i == 0 or targets != NULL:
-            beta_of_classes(p, targets, 0, classes, &beta[0])
+            targets_of_classes(p, targets, 0, classes, &row[0])
         for c from 0 <= c < classes by width:
-            store_lanes(betas, i * classes + c, beta[c // width], classes - c)
+            store_lanes(out, i * classes + c, row[c // width], classes - c)
         if targets != NULL:
             targets += p.target_outer_stride
+    if targets == NULL:
+        for i in range(g.rows):
+            set_lane(out, i * classes + g.given_label[i], g.given_target[i])
 
 
-cdef inline void sum_tile_products(
-    const Problem* p, Py_ssize_t tile_rows, Batch* b, vec[real]* logits, vec[real]* betas
+cdef inline void sum_targets(
+    const Problem* p, const Tile* tile, Py_ssize_t filled, real* like
 ) noexcept nogil:
-    """The sums of beta and beta (x - top) of every row; overwrites the logits."""
+    """Of every row: the sum of t_c (x_r - x_c), the target of r and that of all others. Overwrites the logits."""
+    cdef RowGroup* g = tile.group
     cdef const vec[real]* pattern = <const vec[real]*> p.pattern
-    cdef vec[real] tops[BATCH_VECTORS]
+    cdef vec[real]* logits = <vec[real]*> tile.logits
+    cdef vec[real]* targets = <vec[real]*> tile.targets
+    cdef vec[real]* maxima = lanes_of_rows(tile, like).row_max
     cdef double* products = <double*> logits
-    cdef Py_ssize_t i, classes = p.classes, width = lanes_of(betas)
-    cdef bint varies = beta_varies(p)
-    numbers(<const char*> b.top, F64, tile_rows, &tops[0])
-    if varies:
-        find_betas(p, b, betas)
+    cdef Py_ssize_t i, classes = p.classes, width = lanes_of(targets)
+    numbers(<const char*> g.row_max, F64, filled, maxima)
+    find_targets(p, g, targets)
     # From the end, since a product may take twice the memory of a logit.
-    for i in range((b.rows * classes + width - 1) // width - 1, -1, -1):
+    for i in range((g.rows * classes + width - 1) // width - 1, -1, -1):
         store_products(
-            products + i * width, betas[i] if varies else vec[real](1.0), logits[i],
-            spread(tops[i // classes], pattern + i % classes),
+            products + i * width, targets[i], logits[i], spread(maxima[i // classes], pattern + i % classes)
         )
-    for i from 0 <= i < tile_rows by WIDTH:
-        if varies:
-            put_doubles(b.beta_sum + i, row_sums(betas, i * classes, classes))
-            put_doubles(b.dot + i, row_sums(<const vec[double]*> products, i * classes, classes))
-        else:
-            put_doubles(
-                b.dot + i,
-                vec[double](p.share) * row_sums(<const vec[double]*> products, i * classes, classes),
-            )
+    for i from 0 <= i < filled by WIDTH:
+        put_doubles(g.other_targets + i, row_sums(targets, i * classes, classes))
+        put_doubles(
+            g.distance + i,
+            vec[double](-1.0) * row_sums(<const vec[double]*> products, i * classes, classes),
+        )
+    for i in range(g.rows):
+        g.label_target[i] = lane(targets, i * classes + g.label[i])
+        g.other_targets[i] -= g.label_target[i]
 
 
-cdef inline const real* packed_rows(const Problem* p, const Batch* b, char* to, real* like) noexcept nogil:
+# Tiles ----------------------------------------------------------------------------------------------
+
+
+cdef inline const real* packed_rows(
+    const Problem* p, const RowGroup* g, char* to, real* like
+) noexcept nogil:
     """The tile's logits one after another: where they lie, or copied."""
-    cdef const real* x = (<const real*> p.logits) + b.first * p.outer_stride
+    cdef const real* x = (<const real*> p.logits) + g.first * p.outer_stride
     cdef Py_ssize_t i
     if p.outer_stride == p.classes:
         return x
-    for i in range(b.rows):
+    for i in range(g.rows):
         memcpy((<real*> to) + i * p.classes, x + i * p.outer_stride, p.classes * sizeof(real))
     return <const real*> to
+
+
+cdef inline const real* read_tile(
+    const Problem* p, const Tile* tile, Tally* tally, real* like
+) noexcept nogil:
+    """Labels, sums and losses of the tile's rows; returns their logits, one row after another."""
+    cdef RowGroup* g = tile.group
+    cdef Py_ssize_t width = lanes_of(<vec[real]*> NULL), filled = (g.rows + width - 1) // width * width
+    cdef const real* x
+    read_rows(p, g, tally)
+    g.fused_loss = -1
+    x = packed_rows(p, g, tile.packed, like)
+    if tile.two_classes:
+        g.label_underflow = sum_two_classes(
+            x, g.label, g.rows, <vec[real]*> tile.exps, g.sum_others, g.exp_label, g.label_logit, g.shift
+        )
+    elif needs_maximum(p):
+        sum_from_maxima(p, tile, x, filled, like)
+        if targets_vary(p):
+            sum_targets(p, tile, filled, like)
+    else:
+        sum_rows_of_tile(p, tile, x, filled, like)
+        if is_smoothed(p):
+            sum_logits(p, tile, x, filled, like)
+    end_group(p, g, tally, like)
+    return x
 
 
 cdef inline void tiles_of_block(
     const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Tally* tally, real* like
 ) noexcept nogil:
     """All of a block: sums, losses, gradients, tile by tile."""
-    cdef Batch b
     cdef Tile tile = tile_in(p, scratch)
-    cdef vec[real]* exps = <vec[real]*> tile.exps
-    cdef vec[real]* logits = <vec[real]*> tile.logits
-    cdef Py_ssize_t tile_rows = rows_of_tile(p), filled
+    cdef RowGroup* g = tile.group
+    cdef Py_ssize_t tile_rows = rows_of_tile(p)
     cdef const real* x
-    empty_batch(&b)
-    b.first = begin
-    while b.first < end:
-        b.rows = min(tile_rows, end - b.first)
-        count_rows(p, &b, tally)
-        x = packed_rows(p, &b, tile.packed, like)
-        b.plain_loss = -1
-        filled = (b.rows + WIDTH - 1) // WIDTH * WIDTH
-        if needs_top(p) or not sum_as_it_lies(p, &tile, x, filled, &b, exps):
-            find_tops(p, x, filled, &b, logits)
-            take_exps_by_row(p, x, filled, &b, logits, exps)
-            sum_tile(p, &tile, filled, &b, exps)
-        if is_smoothed(p):
-            sum_tile_products(p, filled, &b, logits, <vec[real]*> tile.beta)
-        if b.plain_loss >= 0:
-            add_exactly(&tally.loss, &tally.loss_lost, b.plain_loss)
-        elif not is_plain(p) or not end_plain_batch(p, &b, tally):
-            if not b.vivid:
-                find_own_logits(x, p.classes, &b)
-            end_batch(p, &b, tally, like)
+    g.first = begin
+    while g.first < end:
+        g.rows = min(tile_rows, end - g.first)
+        x = read_tile(p, &tile, tally, like)
         if p.grad != NULL:
-            write_outputs(p, &b, &tile, x, w)
-        b.first += b.rows
+            write_outputs(p, &tile, x, w)
+        g.first += g.rows

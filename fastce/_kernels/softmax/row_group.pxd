@@ -1,0 +1,200 @@
+"""Up to 64 rows that are finished together: their labels, weights, sums and coefficients.
+
+Design. The exponential of a row's reference class r is kept apart from the sum of all others. With
+`exp_label` = exp(x_r - shift) and `sum_others` the sum over all other classes, lse - x_r is
+log1p(sum_others / exp_label), which loses no digit where r is the clear winner, and 1 - p_r is
+sum_others / (sum_others + exp_label), which needs no subtraction. r is the label; where other classes have
+targets of their own it is the class of the largest logit, so that no distance x_r - x_c is negative.
+"""
+
+from libc.stdint cimport int64_t
+from libc.string cimport memset
+
+from ..memory.memory cimport are_weights, find_doubles, integers_at
+from ..parallel.openmp cimport give_back, plain_arithmetic
+from ..simd.simd cimport vec
+from ..softmax.problem cimport GRADIENT, Problem, is_smoothed, targets_vary
+from ..softmax.rows cimport all_classes, weigh, weighed
+
+cdef enum:
+    GROUP = 64  # rows that are finished together
+    WIDTH = sizeof(vec[double]) // sizeof(double)  # double lanes
+
+
+cdef struct Tally:
+    # What a block of rows adds up to; sums carry along what rounding lost.
+    double loss, loss_lost
+    double weight, weight_lost
+    Py_ssize_t valid, nonzero
+    Py_ssize_t bad_row  # the first row whose label is no class, or -1
+
+
+cdef struct RowGroup:
+    Py_ssize_t first, rows, skipped
+    Py_ssize_t unweighted  # the first rows whose weight is 1 and whose target is hard_mass, from a group before
+    Py_ssize_t padded  # places from this one on are known to be empty
+    bint label_underflow  # some label's exponential may have lost digits: losses look at label_logit
+    bint likely_shifted  # the group before had rows that needed a shift
+    int64_t[GROUP] label  # the reference class, or -1
+    int64_t[GROUP] given_label  # the label, where the reference is the largest logit
+    double[GROUP] given_target  # its target
+    double[GROUP] weight  # 0: the row is skipped
+    double[GROUP] label_target  # of the reference class
+    double[GROUP] other_targets  # of all other classes together
+    double[GROUP] row_max  # where the reference is the largest logit
+    double[GROUP] distance  # where targets vary: sum_c t_c (x_r - x_c)
+    double[GROUP] shift  # what was subtracted from the logits before exp
+    double[GROUP] sum_others  # sum of exp(x_c - shift) over all classes but the reference
+    double[GROUP] exp_label  # exp(x_r - shift)
+    double[GROUP] label_logit  # x_r - shift
+    double[GROUP] logit_sum  # sum_c (x_c - shift) where all classes have the same target
+    # From e_c = kExpScale exp(x_c - shift), as exponentials are kept:
+    double[GROUP] prob_scale_hi  # grad_c = (prob_scale_hi + prob_scale_lo) e_c - grad_scale t_c …
+    double[GROUP] prob_scale_lo  # what rounding took from it
+    double[GROUP] grad_scale  # weight / divisor
+    double[GROUP] label_grad  # … and at the reference class
+    # hess_cc = p (hess_scale (1 - p) + hess_square p) with p = inverse_sum e_c …
+    double[GROUP] inverse_sum, hess_scale, hess_square
+    double[GROUP] label_hess  # … and at the reference class
+    int64_t[GROUP] winner  # the class of the largest exponential where that is not the reference, or -1
+    double[GROUP] winner_hess
+    double[GROUP] log_sum  # lse - row_max, of the activations
+    double[GROUP] loss
+    double[GROUP] lse  # where z_loss is not 0, once the losses are found
+    double fused_loss  # the sum of the group's losses where one logarithm gave it; negative if none did
+
+
+cdef inline Tally empty_tally() noexcept nogil:
+    cdef Tally tally
+    memset(&tally, 0, sizeof(tally))
+    tally.bad_row = -1
+    return tally
+
+
+cdef inline void clear_group(RowGroup* g) noexcept nogil:
+    """A group without rows. What is written only if an option asks for it is 0."""
+    cdef Py_ssize_t i
+    g.unweighted = g.skipped = 0
+    g.label_underflow, g.likely_shifted = True, False
+    g.padded = GROUP
+    g.fused_loss = -1
+    for i in range(GROUP):
+        g.other_targets[i] = g.shift[i] = g.prob_scale_lo[i] = g.distance[i] = g.logit_sum[i] = 0
+        g.winner[i] = -1
+
+
+cdef inline void add_exactly(double* sum, double* lost, double x) noexcept nogil:
+    """sum + lost += x, to twice the precision (D. E. Knuth's two-sum)."""
+    cdef double total = sum[0] + x, back = total - sum[0]
+    cdef double error = (sum[0] - (total - back)) + (x - back)
+    if error - error == 0:  # not where the sum is inf or NaN
+        lost[0] += error
+    sum[0] = total
+
+
+cdef inline void check_labels(const Problem* p, RowGroup* g, Tally* tally) noexcept nogil:
+    """Weight 1 for rows with a class, 0 for ignored ones; remembers the first that is neither."""
+    cdef Py_ssize_t i, bad = 0, valid = 0
+    cdef bint ignored, known
+    if all_classes(g.label, g.rows, p.classes, p.ignore_index):
+        tally.valid += g.rows
+        g.skipped = 0
+        for i in range(g.unweighted, g.rows):
+            g.weight[i] = 1
+            g.label_target[i] = p.hard_mass
+        g.unweighted = max(g.unweighted, g.rows)
+        return
+    g.unweighted = 0
+    for i in range(g.rows):
+        known = (g.label[i] >= 0) & (g.label[i] < p.classes)
+        ignored = g.label[i] == p.ignore_index
+        bad += not (known or ignored)
+        known = known & (not ignored)
+        valid += known
+        g.weight[i] = known
+        g.label_target[i] = p.hard_mass if known else 0
+        g.label[i] = g.label[i] if known else 0
+    tally.valid += valid
+    g.skipped = g.rows - valid
+    if bad and tally.bad_row < 0:
+        tally.bad_row = g.first
+
+
+cdef inline void weigh_rows(const Problem* p, RowGroup* g, Tally* tally) noexcept nogil:
+    """Multiplies by class weights and sample weights, where rows have a class."""
+    cdef double[GROUP] class_weights, sample_weights
+    cdef const double* by_class = NULL
+    cdef const double* by_sample = NULL
+    cdef bint drops = p.uniform_mass == 0 and p.z_loss == 0  # all terms of a row may be 0
+    cdef double rounding
+    cdef weighed all
+    cdef Py_ssize_t i
+    g.unweighted = 0
+    if p.class_weight != NULL and p.targets == NULL:
+        for i in range(g.rows):
+            class_weights[i] = p.class_weight[g.label[i]]
+        by_class = class_weights
+    if p.sample_weight != NULL:
+        by_sample = find_doubles(p.sample_weight, g.first, g.rows, sample_weights)
+    all = weigh(by_class, by_sample, drops, g.rows, g.weight, g.label_target)
+    add_exactly(&tally.weight, &tally.weight_lost, all.sum.split(&rounding))
+    tally.weight_lost += rounding
+    tally.nonzero += all.nonzero
+    g.skipped = all.skipped
+
+
+cdef inline void check_targets(const Problem* p, RowGroup* g, Tally* tally) noexcept nogil:
+    """Remembers the first row that may have a target that is negative or not finite."""
+    cdef Py_ssize_t outer = g.first // p.inner, inner = g.first % p.inner, n = p.classes, i
+    cdef const char* targets = p.targets + outer * p.target_outer_stride + inner * p.target_itemsize
+    cdef Py_ssize_t runs = g.rows, step = p.target_outer_stride
+    if p.inner > 1:  # a group is within one of outer
+        runs, step, n = p.classes, p.target_class_stride, g.rows
+    for i in range(runs):
+        if tally.bad_row < 0 and not are_weights(targets + i * step, p.target_kind, n):
+            tally.bad_row = g.first
+
+
+cdef inline void set_targets(const Problem* p, RowGroup* g) noexcept nogil:
+    """The targets of the label and of all others, where they do not vary."""
+    cdef Py_ssize_t i
+    cdef double others = p.uniform_mass * (p.classes - 1)
+    if is_smoothed(p):  # the targets are not what the next group begins with
+        g.unweighted = 0
+    if targets_vary(p):
+        for i in range(g.rows):
+            g.given_label[i] = g.label[i]
+            g.given_target[i] = g.label_target[i] + p.uniform_mass * (
+                p.class_weight[g.label[i]] if p.class_weight != NULL and g.label[i] >= 0 else 1
+            )
+    elif p.uniform_mass != 0:
+        for i in range(g.rows):
+            g.label_target[i] += p.uniform_mass
+            g.other_targets[i] = others
+
+
+cdef inline void read_rows(const Problem* p, RowGroup* g, Tally* tally) noexcept nogil:
+    """Begins a group: reads `rows` labels and weights from row `first` on; empties the places left over."""
+    cdef Py_ssize_t i
+    if p.output == GRADIENT and p.targets == NULL:
+        integers_at(p.labels, g.first, g.rows, g.label)
+        check_labels(p, g, tally)
+    else:
+        if p.targets != NULL:
+            check_targets(p, g, tally)
+        tally.valid += g.rows
+        g.skipped = 0
+        for i in range(g.rows):
+            g.label[i] = -1
+            g.weight[i] = 1
+            g.label_target[i] = 0
+            g.other_targets[i] = 1  # softmax is the gradient of logsumexp: scale 1, no target
+    if p.class_weight != NULL or p.sample_weight != NULL:
+        weigh_rows(p, g, tally)
+    if p.output == GRADIENT:
+        set_targets(p, g)
+    for i in range(g.rows, g.padded):
+        g.label[i] = 0 if p.labels != NULL else -1
+        g.weight[i] = g.label_target[i] = 0
+    g.padded = g.rows
+    g.unweighted = min(g.unweighted, g.rows)
