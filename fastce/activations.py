@@ -2,89 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
 import numpy.typing as npt
 
-from fastce import _kernels
 from fastce._dispatch import elementwise
-from fastce._dispatch import threads as threading
-from fastce._dispatch.blocks import native_rows, row_blocks
-from fastce._validation import arrays
-from fastce._validation.arrays import Array, raw, same_walk, walk
+from fastce._dispatch.softmax import LOG_SOFTMAX, LOGSUMEXP, SOFTMAX, activation
+from fastce._validation.dtypes import Array
 from fastce._validation.scalars import Integer
-
-SOFTMAX, LOG_SOFTMAX, LOGSUMEXP = 1, 2, 3
-
-# An output larger than this is written past the caches: it would not stay there anyway.
-STREAMING_BYTES = 1 << 23
-
-
-def _run(
-    output: int, x: Array, kind: int, axis: int, out: Array, streaming: bool, threads: int
-) -> None:
-    """Compute all rows in one kernel call, or block by block where the layout needs copies."""
-    w = walk(x, axis)
-    o = w if w is None or output == LOGSUMEXP else same_walk(w, out, axis)
-    if w is not None and o is not None:
-        _kernels.active.activation(
-            output, raw(x), kind, *w, raw(out), o.outer_stride, o.class_stride, streaming, threads
-        )
-        return
-    moved = np.moveaxis(x, axis, -1)
-    target = out if output == LOGSUMEXP else np.moveaxis(out, axis, -1)
-    classes, first = moved.shape[-1], 0
-    for index in row_blocks(moved.shape[:-1], classes):
-        part = native_rows(moved, index, classes)
-        if output == LOGSUMEXP:
-            _run(output, part, kind, 1, target[first : first + len(part)], False, threads)
-        else:
-            _run(output, part, kind, 1, part, False, threads)
-            target[index] = part.reshape(target[index].shape)
-        first += len(part)
-
-
-def _activation(
-    output: int,
-    logits: npt.ArrayLike,
-    axis: Integer,
-    out: Array | None,
-    num_threads: Integer | None,
-) -> Array:
-    if output != LOGSUMEXP and type(logits) is np.ndarray and type(axis) is int and axis == -1:
-        done = _kernels.active.plain_activation(
-            output, logits, out, STREAMING_BYTES, threading.threads_for(logits.size, num_threads)
-        )
-        if done is not None:
-            return done
-    x, kind = arrays.as_floats(logits, "logits")
-    k = arrays.class_axis(x, axis)
-    threads = threading.threads_for(x.size, num_threads)
-    if output == LOGSUMEXP:
-        shape = x.shape[:k] + x.shape[k + 1 :]
-        dtype = np.float64 if x.dtype.itemsize == 8 else np.float32
-        like = np.broadcast_to(np.zeros((), dtype), shape)
-    else:
-        like = x
-    if out is not None:
-        result = arrays.as_out(out, "out", like, {} if like is x else {"logits": x})
-    elif like is x:
-        out = result = np.empty_like(x, dtype=arrays.native(x.dtype))
-    else:
-        out = result = np.empty(shape, dtype)
-    if x.size == 0:
-        return out
-    if output == LOGSUMEXP:
-        direct = result.flags.c_contiguous and result.flags.aligned
-        flat = result.reshape(-1) if direct else np.empty(math.prod(shape), dtype)
-        _run(output, x, kind, k, flat, False, threads)
-        if not direct:
-            result[...] = flat.reshape(shape)
-    else:
-        streaming = result.nbytes > STREAMING_BYTES and out is not logits
-        _run(output, x, kind, k, result, streaming, threads)
-    return out
 
 
 def logsumexp(
@@ -127,7 +50,7 @@ def logsumexp(
     >>> fastce.logsumexp([[0.0, 0.0], [1.0, -1.0]]).round(6)
     array([0.693147, 1.126928])
     """
-    return _activation(LOGSUMEXP, logits, axis, out, num_threads)
+    return activation(LOGSUMEXP, logits, axis, out, num_threads)
 
 
 def log_softmax(
@@ -171,7 +94,7 @@ def log_softmax(
     >>> fastce.log_softmax([50.0, 0.0])
     array([-1.92874985e-22, -5.00000000e+01])
     """
-    return _activation(LOG_SOFTMAX, logits, axis, out, num_threads)
+    return activation(LOG_SOFTMAX, logits, axis, out, num_threads)
 
 
 def softmax(
@@ -215,7 +138,7 @@ def softmax(
     array([[0.5   , 0.5   ],
            [0.8808, 0.1192]])
     """
-    return _activation(SOFTMAX, logits, axis, out, num_threads)
+    return activation(SOFTMAX, logits, axis, out, num_threads)
 
 
 def sigmoid(
@@ -252,24 +175,4 @@ def sigmoid(
     >>> fastce.sigmoid([0.0, 2.0]).round(4)
     array([0.5   , 0.8808])
     """
-    if type(logits) is np.ndarray:
-        done: Array | None = _kernels.active.plain_elementwise(
-            elementwise.SIGMOID, logits, None, out, True, 0.0, 0.0, STREAMING_BYTES,
-            threading.threads_for(logits.size, num_threads),
-        )  # fmt: skip
-        if done is not None:
-            return done
-    x, kind = arrays.as_floats(logits, "logits")
-    threads = threading.threads_for(x.size, num_threads)
-    if out is None:
-        out = result = np.empty(x.shape, dtype=arrays.native(x.dtype))
-    else:
-        result = arrays.as_out(out, "out", x, {})
-    streaming = out.nbytes > STREAMING_BYTES and out is not logits
-    options = elementwise.Options(0.0, 0.0, 1.0, streaming, threads)
-    elements = elementwise.Elements(
-        elementwise.SIGMOID, x, kind, None, None, 0, None, None, result, None, None
-    )
-    if x.size:
-        elementwise.run(elements, options)
-    return out
+    return elementwise.sigmoid(logits, out, num_threads)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastce.cli import main
-from fastce.evaluation import evaluate as blocks
+from fastce.evaluation import rows
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -77,6 +77,6 @@ LAYOUTS = {
 
 def shrink_blocks(monkeypatch):
     """Make blocks of few rows, so that small files have many; one row can be more than a block."""
-    monkeypatch.setattr(blocks, "_BLOCK_BYTES", 100)
-    monkeypatch.setattr(blocks, "_PAGE_BYTES", 32)
-    monkeypatch.setattr(blocks, "_BLOCKS_AT_A_TIME", 2)
+    monkeypatch.setattr(rows, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(rows, "PAGE_BYTES", 32)
+    monkeypatch.setattr(rows, "BLOCKS_AT_A_TIME", 2)

@@ -1,11 +1,15 @@
 """Every instruction set that this processor has, for every test of a number."""
 
+import sys
 from collections.abc import Callable, Iterator
 
 import hypothesis
 import pytest
 
-from fastce import _kernels
+try:
+    from fastce import _kernels
+except ImportError as error:  # a clone that is not compiled; pytest would show how it came to this
+    sys.exit(f"{error}")
 
 # A test takes as long as whatever else the machine does lets it.
 hypothesis.settings.register_profile("no deadline", deadline=None)

@@ -1,153 +1,144 @@
-"""From checked arguments to one elementwise call, or one per block where layouts need copies."""
+"""Losses of independent binary problems, and the sigmoid: what their kernels are given."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from fastce import _kernels
-from fastce._dispatch.blocks import BLOCK_ELEMENTS, Index, native_rows, row_blocks
-from fastce._dispatch.reduction import exact_sum
-from fastce._validation.arrays import Array, Weights, is_native, raw, raw_weights
+from fastce._dispatch import loss
+from fastce._dispatch.blocks import BLOCK_ELEMENTS, Block, blocks_of, last
+from fastce._dispatch.threads import threads_for
+from fastce._validation.arrays import as_floats, without
+from fastce._validation.dtypes import Array, native
+from fastce._validation.labels import as_unit_labels, refuse_outside_unit
+from fastce._validation.outputs import as_out
+from fastce._validation.scalars import (
+    as_axis,
+    as_flag,
+    as_normalizer,
+    as_number,
+    as_reduction,
+    as_threads,
+)
+from fastce._validation.weights import as_pos_weight, as_sample_weight, refuse_weights
 
-LOGISTIC, BINARY, SIGMOID = 0, 1, 2
-RUN = 1024  # elements that the kernel takes at a time (runs.pxd)
+LOGISTIC, BINARY = 0, 1
+NAMES = ("logits", "probs")
+
+# A gradient larger than this is written past the caches: the second level would not hold it anyway.
+STREAMING_BYTES = 1 << 21
+SIGMOID_STREAMING_BYTES = 1 << 23
 
 
-class Elements(NamedTuple):
-    """The arrays of a call; `losses` flat, one an item."""
+def cross_entropy(given: tuple[Any, ...]) -> Any:
+    """Return the loss and what else is asked for; the arguments are those of `Loss`."""
+    done = _kernels.active.binary_losses(given, threads_for, STREAMING_BYTES)
+    return done if type(done) is not int else loss.again(Loss(*given), done)
+
+
+class Loss(NamedTuple):
+    """The arguments of sigmoid_cross_entropy and binary_cross_entropy."""
 
     function: int
-    x: Array
-    kind: int
-    axis: int | None
-    labels: Array | None
-    label_kind: int
-    sample_weight: Weights | None
-    pos_weight: Array | None
-    grad: Array | None
-    hess: Array | None
-    losses: Array | None
-    hard: Array | None = None  # memory in which a check keeps the labels
+    inputs: Any
+    labels: Any
+    pos_weight: Any
+    sample_weight: Any
+    label_smoothing: Any
+    eps: Any
+    axis: Any
+    reduction: Any
+    normalizer: Any
+    return_grad: Any
+    grad_out: Any
+    return_hess: Any
+    num_threads: Any
 
+    @property
+    def class_weight(self) -> None:
+        """Weights of classes, which these losses do not have."""
 
-class Options(NamedTuple):
-    """The options that reach the kernel."""
+    @property
+    def sums_check_labels(self) -> bool:
+        """Whether labels are known to be good where their sums are known."""
+        return False
 
-    label_smoothing: float
-    eps: float
-    divisor: float
-    streaming: bool
-    num_threads: int
+    @property
+    def longest(self) -> int:
+        """How many elements of an item are computed at a time."""
+        return BLOCK_ELEMENTS
 
+    def run(self, known: int, divisor: float | None = None) -> Any:
+        """Return what the kernels return."""
+        return _kernels.active.binary_losses(self, threads_for, STREAMING_BYTES, known, divisor)
 
-def _contiguous(array: Array | None) -> bool:
-    return array is None or (array.flags.c_contiguous and is_native(array))
-
-
-def _split(shape: tuple[int, ...], axis: int | None) -> tuple[int, int, int]:
-    """Return the shape as [outer, summed, inner]."""
-    if axis is None:
-        return 1, 1, math.prod(shape)
-    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
-
-
-def _call(
-    e: Elements, shape: tuple[int, int, int], pos_weight: Array | None, o: Options, check: bool
-) -> tuple[float, int]:
-    period = 1
-    if pos_weight is not None:
-        period = pos_weight.size
-        pos_weight = pos_weight[np.arange(period + RUN) % period]
-    result: tuple[float, int] = _kernels.active.elementwise(
-        e.function, raw(e.x), e.kind, *shape,
-        None if e.labels is None else raw(e.labels), e.label_kind,
-        0 if e.labels is None else e.labels.itemsize, *raw_weights(e.sample_weight),
-        pos_weight, period, o.label_smoothing, o.eps, None if e.grad is None else raw(e.grad),
-        None if e.hess is None else raw(e.hess), o.streaming, o.divisor,
-        e.losses, e.hard, check, o.num_threads,
-    )  # fmt: skip
-    return result
-
-
-def _block(
-    e: Elements, index: Index, columns: slice, first: int
-) -> tuple[Elements, Array | None, tuple[int, int, int]]:
-    """Return one block as contiguous copies, its pos_weight, and its shape for the kernel."""
-
-    def part(array: Array) -> Array:
-        moved = _moved(e, array)[..., columns]
-        return native_rows(moved, index, moved.shape[-1])
-
-    x = part(e.x)
-    items = x.size if e.axis is None else len(x)
-    span = slice(first, first + items)
-    pos_weight = e.pos_weight
-    if pos_weight is not None and pos_weight.size > 1:
-        pos_weight = part(np.broadcast_to(pos_weight, e.x.shape)).ravel()
-    weight = e.sample_weight
-    if weight is not None:
-        array = weight.array
-        if e.axis is None:  # one an element; that of a number alone has no axis
-            array = _moved(e, array.reshape(e.x.shape))[..., columns]
-        weight = weight._replace(array=array[(*index, ...)])
-    block = e._replace(
-        x=x,
-        labels=None if e.labels is None else part(e.labels),
-        sample_weight=weight,
-        grad=None if e.grad is None else np.empty_like(x),
-        hess=None if e.hess is None else np.empty_like(x),
-        losses=None if e.losses is None else np.empty_like(e.losses[span]),
-        hard=None,
-    )
-    return block, pos_weight, (1, 1, x.size) if e.axis is None else (len(x), x.shape[1], 1)
-
-
-def _moved(e: Elements, array: Array) -> Array:
-    """Return the array with its axis of items last; long rows of items are as good as columns."""
-    if e.axis is not None:
-        return np.moveaxis(array, e.axis, -1)
-    return array[..., None] if e.x.shape[-1] > BLOCK_ELEMENTS else array
-
-
-def _run_blocks(e: Elements, o: Options, check: bool) -> tuple[float, bool]:
-    """Copy, compute and put back one block after another; items too long for one are in parts."""
-    *rows, width = _moved(e, e.x).shape
-    sums, good, first = [], True, 0
-    for index in row_blocks(tuple(rows), min(width, BLOCK_ELEMENTS)):
-        losses: Array | float = 0.0
-        for begin in range(0, width, BLOCK_ELEMENTS):
-            columns = slice(begin, begin + BLOCK_ELEMENTS)
-            block, pos_weight, shape = _block(e, index, columns, first)
-            loss, bad = _call(block, shape, pos_weight, o._replace(streaming=False), check)
-            sums.append(loss)
-            good = good and bad < 0
-            if block.losses is not None and not check:
-                losses = losses + block.losses.astype(np.float64)
-            for output, made in ((e.grad, block.grad), (e.hess, block.hess)):
-                if output is not None and made is not None and not check:
-                    target = _moved(e, output)[..., columns]
-                    target[index] = made.reshape(target[index].shape)
-        items = shape[0] * shape[2]
-        if e.losses is not None and not check:
-            with np.errstate(over="ignore"):
-                e.losses[first : first + items] = losses
-        first += items
-    return exact_sum(sums), good
-
-
-def run(e: Elements, o: Options, *, check: bool = False) -> tuple[float, bool]:
-    """Compute all items, or only check labels; return the sum of losses and if all was accepted."""
-    if e.x.ndim == 0:
-        e = e._replace(
-            x=e.x.reshape(1),
-            labels=None if e.labels is None else e.labels.reshape(1),
-            grad=None if e.grad is None else e.grad.reshape(1),
-            hess=None if e.hess is None else e.hess.reshape(1),
+    def checked(self) -> Loss:
+        """Return the arguments in the form that kernels read, or raise what is wrong with that."""
+        name = NAMES[self.function]
+        x = as_floats(self.inputs, name)
+        axis = None if self.axis is None else as_axis(self.axis, "axis", x.ndim, name)
+        ratio, sw, out = self.pos_weight, self.sample_weight, self.grad_out
+        beside = {"labels": self.labels, "sample_weight": sw, "pos_weight": ratio}
+        return Loss(
+            self.function,
+            x,
+            as_unit_labels(self.labels, x, name),
+            None if ratio is None else as_pos_weight(ratio, x.shape),
+            None if sw is None else as_sample_weight(sw, without(x.shape, axis)),
+            as_number(self.label_smoothing, "label_smoothing", 0, 1, "in [0, 1]"),
+            as_number(self.eps, "eps", 0, math.nextafter(0.5, 0), "in [0, 0.5)"),
+            axis,
+            as_reduction(self.reduction),
+            as_normalizer(self.normalizer),
+            as_flag(self.return_grad, "return_grad"),
+            None if out is None else as_out(out, "grad_out", x, beside),
+            as_flag(self.return_hess, "return_hess"),
+            as_threads(self.num_threads),
         )
-    if _contiguous(e.x) and _contiguous(e.labels) and _contiguous(e.grad) and _contiguous(e.hess):
-        loss, bad = _call(e, _split(e.x.shape, e.axis), e.pos_weight, o, check)
-        return loss, bad < 0
-    return _run_blocks(e, o, check)
+
+    def refuse(self) -> None:
+        """Raise for the first label, probability or weight that is refused."""
+        for name in ("pos_weight", "sample_weight"):
+            weights = getattr(self, name)
+            if weights is not None:
+                refuse_weights(weights, name)
+        refuse_outside_unit(self.labels, "labels")
+        if self.function == BINARY:
+            refuse_outside_unit(self.inputs, "probs")
+
+    def block(self, block: Block) -> Any:
+        """Return the call for a block of items."""
+
+        def part(array: Array) -> Array:
+            return block.of(last(np.broadcast_to(array, self.inputs.shape), self.axis))
+
+        items = without(self.inputs.shape, self.axis)
+        ratio, weight = self.pos_weight, self.sample_weight
+        return self._replace(
+            inputs=part(self.inputs),
+            labels=part(self.labels),
+            pos_weight=part(ratio) if ratio is not None and ratio.ndim else ratio,
+            sample_weight=None if weight is None else block.of_rows(np.broadcast_to(weight, items)),
+            axis=1,
+        )
+
+
+def sigmoid(logits: Any, out: Any, num_threads: Any) -> Array:
+    """Return the sigmoid of all elements."""
+    run = _kernels.active.sigmoid
+    done: Any = run(logits, out, num_threads, threads_for, SIGMOID_STREAMING_BYTES)
+    if type(done) is not int:
+        return cast("Array", done)
+    x = as_floats(logits, "logits")
+    target = None if out is None else as_out(out, "out", x, {})
+    threads = as_threads(num_threads)
+    done = run(x, target, threads, threads_for, SIGMOID_STREAMING_BYTES, loss.CHECKED)
+    if type(done) is int:
+        done = np.empty(x.shape, native(x.dtype)) if target is None else target
+        for block in blocks_of(last(x, None).shape, 1):
+            part = block.of(last(x, None))
+            block.put(last(done, None), run(part, part, threads, threads_for, 1 << 62))
+    return cast("Array", done if out is None else out)

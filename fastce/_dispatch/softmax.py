@@ -1,160 +1,163 @@
-"""From checked arguments to one kernel call, or one per block where the layout needs copies."""
+"""The softmax losses and activations: what their kernels are given."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from fastce import _kernels
-from fastce._dispatch.blocks import Index, native_rows, row_blocks
-from fastce._dispatch.reduction import Tally, exact_sum
-from fastce._validation.arrays import (
-    BFLOAT16,
-    FIRST_FLOAT,
-    Array,
-    Walk,
-    Weights,
-    are_weights,
-    raw,
-    raw_weights,
-    same_walk,
-    stored,
-    walk,
+from fastce._dispatch import loss
+from fastce._dispatch.blocks import Block, blocks_of, last
+from fastce._dispatch.threads import threads_for
+from fastce._validation.arrays import as_floats, class_axis, without
+from fastce._validation.dtypes import Array, is_float, losses_dtype, native
+from fastce._validation.labels import as_class_labels, refuse_class_labels
+from fastce._validation.outputs import as_out
+from fastce._validation.scalars import (
+    LARGEST,
+    as_flag,
+    as_label,
+    as_normalizer,
+    as_number,
+    as_reduction,
+    as_threads,
 )
+from fastce._validation.weights import as_class_weight, as_sample_weight, refuse_weights
+
+SOFTMAX, LOG_SOFTMAX, LOGSUMEXP = 1, 2, 3
+
+# An output larger than this is written past the caches: it would not stay there anyway.
+STREAMING_BYTES = 1 << 23
 
 
-class Options(NamedTuple):
-    """The options of a softmax loss that reach the kernel."""
-
-    class_weight: Array | None
-    label_smoothing: float
-    z_loss: float
-    ignore_index: int
-    divisor: float
-    streaming: bool
-    num_threads: int
+def cross_entropy(given: tuple[Any, ...]) -> Any:
+    """Return the loss and what else is asked for; the arguments are those of `Loss`."""
+    done = _kernels.active.softmax_cross_entropy(given, threads_for, STREAMING_BYTES)
+    return done if type(done) is not int else loss.again(Loss(*given), done)
 
 
-class Rows(NamedTuple):
-    """The arrays of a call as the user has them; `losses` flat, one a row."""
+class Loss(NamedTuple):
+    """The arguments of softmax_cross_entropy."""
 
-    logits: Array
-    kind: int
-    axis: int
-    labels: Array
-    label_kind: int
-    sample_weight: Weights | None
-    grad: Array | None
-    hess: Array | None
-    losses: Array | None
+    inputs: Any
+    labels: Any
+    class_weight: Any
+    sample_weight: Any
+    label_smoothing: Any
+    z_loss: Any
+    ignore_index: Any
+    axis: Any
+    reduction: Any
+    normalizer: Any
+    return_grad: Any
+    grad_out: Any
+    return_hess: Any
+    num_threads: Any
 
+    @property
+    def sums_check_labels(self) -> bool:
+        """Whether labels are known to be good where their sums are known."""
+        return True
 
-def has_probabilities(label_kind: int) -> bool:
-    """Whether labels of this type are probabilities of classes, not classes."""
-    return label_kind >= FIRST_FLOAT
+    @property
+    def longest(self) -> int:
+        """How many elements of a row are computed at a time: all of them."""
+        return int(self.inputs.shape[self.axis])
 
+    def run(self, known: int, divisor: float | None = None) -> Any:
+        """Return what the kernels return."""
+        run = _kernels.active.softmax_cross_entropy
+        return run(self, threads_for, STREAMING_BYTES, known, divisor)
 
-def _call(rows: Rows, w: Walk, targets: Walk | None, grad: Walk | None, o: Options) -> Tally:
-    y = rows.labels
-    weight_sum = float(w.classes)
-    if o.class_weight is not None and o.label_smoothing:
-        weight_sum = exact_sum(o.class_weight)
-    half = rows.kind == BFLOAT16
-    return Tally._make(
-        _kernels.active.softmax_cross_entropy(
-            raw(rows.logits) if half else rows.logits, rows.kind, *w,
-            raw(y) if rows.label_kind == BFLOAT16 else y, stored(y, rows.label_kind),
-            targets is not None, 0 if targets is None else targets.outer_stride,
-            0 if targets is None else targets.class_stride, o.ignore_index,
-            o.class_weight, *raw_weights(rows.sample_weight),
-            o.label_smoothing, weight_sum, o.z_loss,
-            None if rows.grad is None else raw(rows.grad),
-            0 if grad is None else grad.outer_stride, 0 if grad is None else grad.class_stride,
-            None if rows.hess is None else raw(rows.hess), o.streaming, o.divisor, rows.losses,
-            o.num_threads,
+    def checked(self) -> Loss:
+        """Return the arguments in the form that kernels read, or raise what is wrong with that."""
+        x = as_floats(self.inputs, "logits")
+        axis = class_axis(x, self.axis)
+        ignore_index = as_label(self.ignore_index, "ignore_index")
+        labels = as_class_labels(self.labels, x.shape, axis)
+        if ignore_index == 2**63 - 1 and labels.size and labels.dtype.kind == "u":
+            refuse_class_labels(labels, x.shape[axis], axis, ignore_index)
+        beside = {"class_weight": self.class_weight, "sample_weight": self.sample_weight}
+        cw, sw, out = self.class_weight, self.sample_weight, self.grad_out
+        return Loss(
+            x,
+            labels,
+            None if cw is None else as_class_weight(cw, x.shape[axis]),
+            None if sw is None else as_sample_weight(sw, without(x.shape, axis)),
+            as_number(self.label_smoothing, "label_smoothing", 0, 1, "in [0, 1]"),
+            as_number(self.z_loss, "z_loss", 0, LARGEST, ">= 0 and finite"),
+            ignore_index,
+            axis,
+            as_reduction(self.reduction),
+            as_normalizer(self.normalizer),
+            as_flag(self.return_grad, "return_grad"),
+            None if out is None else as_out(out, "grad_out", x, {"labels": self.labels, **beside}),
+            as_flag(self.return_hess, "return_hess"),
+            as_threads(self.num_threads),
         )
-    )  # fmt: skip
+
+    def refuse(self) -> None:
+        """Raise for the first label or weight that is refused."""
+        for name in ("class_weight", "sample_weight"):
+            weights = getattr(self, name)
+            if weights is not None:
+                refuse_weights(weights, name)
+        classes = self.inputs.shape[self.axis]
+        refuse_class_labels(self.labels, classes, self.axis, self.ignore_index)
+
+    def block(self, block: Block) -> Any:
+        """Return the call for a block of rows."""
+        rows = without(self.inputs.shape, self.axis)
+        hard = not is_float(self.labels.dtype)
+        labels = self.labels if hard else last(self.labels, self.axis)
+        weight = self.sample_weight
+        return self._replace(
+            inputs=block.of(last(self.inputs, self.axis)),
+            labels=block.of_rows(labels) if hard else block.of(labels),
+            sample_weight=None if weight is None else block.of_rows(np.broadcast_to(weight, rows)),
+            axis=1,
+        )
 
 
-def _walked(rows: Rows, w: Walk) -> tuple[Walk | None, Walk | None, bool]:
-    """Return how targets and gradient are walked like the logits, and whether that can be done."""
-    grad = None if rows.grad is None else same_walk(w, rows.grad, rows.axis)
-    possible = grad is not None or rows.grad is None
-    if rows.hess is not None:  # walked with the gradient's strides
-        possible = possible and same_walk(w, rows.hess, rows.axis) == grad
-    if not has_probabilities(rows.label_kind):
-        return None, grad, possible
-    targets = same_walk(w, rows.labels, rows.axis)
-    return targets, grad, possible and targets is not None
+def activation(output: int, logits: Any, axis: Any, out: Any, num_threads: Any) -> Array:
+    """Return softmax, log_softmax or logsumexp of all rows."""
+    given = output, logits, axis, out, num_threads
+    done: Any = _kernels.active.activation(*given, threads_for, STREAMING_BYTES)
+    return done if type(done) is not int else _again(*given)
 
 
-def run(rows: Rows, options: Options) -> Tally:
-    """Compute losses and gradient of all rows; outputs are written, sums returned."""
-    w = walk(rows.logits, rows.axis)
-    if w is not None:
-        targets, grad, possible = _walked(rows, w)
-        if possible:
-            return _call(rows, w, targets, grad, options)
-    return _run_blocks(rows, options)
+def _again(output: int, logits: Any, axis: Any, out: Any, num_threads: Any) -> Array:
+    """Return the same where the kernels did not take it as it was given."""
+    x = as_floats(logits, "logits")
+    k = class_axis(x, axis)
+    threads = as_threads(num_threads)
+    like = x
+    inputs: dict[str, object] = {}
+    if output == LOGSUMEXP:
+        like = np.broadcast_to(np.zeros((), losses_dtype(x.dtype)), without(x.shape, k))
+        inputs = {"logits": x}
+    target = None if out is None else as_out(out, "out", like, inputs)
+    run = _kernels.active.activation
+    done: Any = run(output, x, k, target, threads, threads_for, STREAMING_BYTES, loss.CHECKED)
+    if type(done) is int:
+        if target is None:
+            dtype = native(like.dtype)
+            if output == LOGSUMEXP:
+                target = np.empty(like.shape, dtype)
+            else:
+                target = np.empty_like(like, dtype, subok=False)
+        _by_blocks(output, x, k, target, threads)
+        done = target
+    return cast("Array", done if out is None else out)
 
 
-def _run_blocks(rows: Rows, options: Options) -> Tally:
+def _by_blocks(output: int, x: Array, axis: int, out: Array, threads: int | None) -> None:
     """Copy, compute and put back one block after another."""
-
-    def moved(array: Array | None) -> Any:
-        return None if array is None else np.moveaxis(array, rows.axis, -1)
-
-    x, y = moved(rows.logits), rows.labels
-    if has_probabilities(rows.label_kind):
-        y = moved(y)
-    last = rows._replace(
-        logits=x, axis=x.ndim - 1, labels=y, grad=moved(rows.grad), hess=moved(rows.hess)
-    )
-    options = options._replace(streaming=False)
-    total, first = Tally(), 0
-    for index in row_blocks(x.shape[:-1], x.shape[-1]):
-        total = total.plus(_run_block(last, index, first, options), first)
-        first += x[index].size // x.shape[-1]
-    return total
-
-
-def _run_block(rows: Rows, index: Index, first: int, options: Options) -> Tally:
-    """Do so with one block, whose copies are gone when the next one is made."""
-    classes = rows.logits.shape[-1]
-    x = native_rows(rows.logits, index, classes)
-    grad = None if rows.grad is None else np.empty_like(x)
-    hess = None if rows.hess is None else np.empty_like(x)
-    if has_probabilities(rows.label_kind):
-        labels = native_rows(rows.labels, index, classes)
-    else:
-        labels = rows.labels[(*index, ...)]
-    weight = rows.sample_weight
-    if weight is not None:
-        weight = weight._replace(array=weight.array[(*index, ...)])
-    losses = None if rows.losses is None else rows.losses[first : first + len(x)]
-    block = Rows(x, rows.kind, 1, labels, rows.label_kind, weight, grad, hess, losses)
-    tally = run(block, options)
-    for output, made in ((rows.grad, grad), (rows.hess, hess)):
-        if output is not None and made is not None:
-            output[index] = made.reshape(output[index].shape)
-    return tally
-
-
-def count(
-    labels: Array, label_kind: int, classes: int, ignore_index: int,
-    class_weight: Array | None, sample_weight: Weights | None, num_threads: int,
-) -> Tally:  # fmt: skip
-    """Read labels and weights alone: what a mean divides by, and whether all labels are good."""
-    if has_probabilities(label_kind):
-        n = labels.size // classes
-        bad = -1 if are_weights(labels, label_kind, num_threads) else 0
-        if sample_weight is None:
-            return Tally(0.0, float(n), n, n, bad)
-        return Tally(0.0, sample_weight.total, n, sample_weight.nonzero, bad)
-    return Tally._make(
-        _kernels.active.count_labels(
-            labels, stored(labels, label_kind), classes, ignore_index, class_weight,
-            *raw_weights(sample_weight), num_threads,
+    x = last(x, axis)
+    out = out[..., None] if output == LOGSUMEXP else last(out, axis)
+    for block in blocks_of(x.shape, x.shape[-1]):
+        part = _kernels.active.activation(
+            output, block.of(x), 1, None, threads, threads_for, STREAMING_BYTES
         )
-    )  # fmt: skip
+        block._replace(columns=slice(None)).put(out, part)

@@ -1,7 +1,8 @@
 """The compiled kernels: one module for each instruction set, the best one chosen at import.
 
 ``FASTCE_ISA`` in the environment overrides the choice. If it names none that there is, the import
-raises a ValueError; the command line, which this import precedes, prints a line and ends with 2.
+raises a ValueError; where nothing is compiled, as in a fresh clone, an ImportError. The command
+line, which this import precedes, prints one line instead and ends with status 2.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ import importlib.util
 import os
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from fastce._kernels import cpu
 from fastce._kernels.isas import ISAS
 
 __all__ = ["active", "available", "built", "load", "supported"]
@@ -49,7 +49,18 @@ def _best() -> str:
     for isa in reversed(supported()):
         if importlib.util.find_spec(f"{__name__}.{isa}") is not None:
             return isa
-    raise ImportError("fastce has no compiled kernels: install it with pip, or build it in place")
+    raise _not_compiled()
+
+
+def _not_compiled() -> ImportError:
+    """Return what to do about a tree of sources, which may hide an installed package."""
+    # pathlib takes a millisecond to import.
+    clone = os.path.dirname(os.path.dirname(__path__[0]))  # noqa: PTH120
+    python = ".".join(map(str, sys.version_info[:2]))
+    return ImportError(
+        f"fastce in {clone} is not compiled for Python {python}: run 'python -m pip install -e .' "
+        "there, or start Python elsewhere to use an installed fastce"
+    )
 
 
 def _is_command() -> bool:
@@ -61,18 +72,33 @@ def _is_command() -> bool:
     )
 
 
+def _stop(error: Exception) -> NoReturn:
+    """Raise the error; in the command line, print it and end."""
+    if not _is_command():
+        raise error
+    print(f"fastce: error: {error}", file=sys.stderr)
+    raise SystemExit(2)
+
+
 def _chosen() -> ModuleType:
     """Return the kernels that the environment names, or else the best."""
     try:
         return load(os.environ.get("FASTCE_ISA") or _best())
-    except ValueError as error:
-        if not _is_command():
-            raise
-        print(f"fastce: error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    except (ImportError, ValueError) as error:
+        _stop(error)
+
+
+def _import_cpu() -> ModuleType:
+    """Return the module that tells instruction sets, which is compiled wherever anything is."""
+    name = f"{__name__}.cpu"
+    if importlib.util.find_spec(name) is None:
+        _stop(_not_compiled())
+    return importlib.import_module(name)
 
 
 if TYPE_CHECKING:  # one stub stands for all of them
     from fastce._kernels import baseline as active
+    from fastce._kernels import cpu
 else:
+    cpu = _import_cpu()
     active = _chosen()

@@ -1,32 +1,41 @@
 # distutils: language = c++
-"""All rows of a call: checked buffers in, blocks of rows to the threads, tallies out.
+"""All rows of a call: the arguments in, blocks of rows to the threads, the result out.
 
 This file is compiled once for every instruction set (setup.py); the Python names are the same in each
-of these modules. The functions that begin with `plain` take arrays as the user gave them, see for
-themselves whether they lie plainly and fit together, and return None where anything is amiss, before
-anything is written: Python then takes the long way, which converts, walks other layouts, or names what
-is wrong. They are what makes small calls cheap.
+of these modules. A function takes the arguments as the user gave them and sees for itself whether it can
+use them. If not it returns a whole number that tells why, before anything is written: Python then converts
+the arguments, copies them block by block or scales the weights, and calls again, or says what is wrong.
 """
 
-from numpy import empty, empty_like, ndarray
+import numpy
 
-from cython.parallel cimport prange
-from libc.math cimport NAN
-from libc.stdint cimport int64_t
+from libc.float cimport DBL_MAX
+from libc.stdlib cimport free
 from libc.string cimport memset
 
-from .elementwise.items cimport Count
-from .elementwise.problem cimport Elements, Function, hard_bytes, SIGMOID
-from .memory.memory cimport copy_bytes, F16, F32, F64, in_memory_order, layout, sweep_bytes, U64
-from .memory.views cimport (
-    address, are_apart, can_be_written, lay_out, lies_plainly, one_after_another, Plain, same_shape,
+from .arguments cimport (
+    CHECKED, kBelowHalf, read_flag, read_integer, read_number, read_reducing, read_threads, REFUSED,
+    SCATTERED, UNREADABLE,
 )
+from .elements_call cimport (
+    compute_elements, ElementsCall, read_element_labels, read_element_output, read_items, read_pos_weight,
+)
+from .elementwise.block cimport all_elements
+from .elementwise.problem cimport CHUNK, Elements, Function, SIGMOID
+from .inputs cimport add_weights, read_output, read_rows, read_weights, Rows, take_factors, view_rows
+from .memory.memory cimport F16, F64
+from .memory.views cimport address_of, are_apart, new_array, new_like, new_losses, View, view_of
 from .parallel.openmp cimport end_threads, kOpenMP, most_threads
-from .parallel.run_blocks cimport all_elements, count_all, softmax_rows, weigh_all
+from .parallel.sweep cimport sweep_memory
+from .parallel.totals cimport Totals
 from .simd.simd cimport vec
 from .simd.table cimport apply_function, VectorFunction
+from .softmax.block cimport softmax_rows
 from .softmax.problem cimport LOGSUMEXP, Output, Problem
-from .softmax.row_group cimport Tally
+from .softmax_call cimport (
+    compute_softmax, place_gradient, place_new_gradient, place_rows, read_class_weight, read_grad_out,
+    read_labels, SoftmaxCall,
+)
 
 cdef extern from *:
     """
@@ -39,7 +48,7 @@ cdef extern from *:
     const char* const kCompiler
 
 cdef enum:
-    LABELS_KEPT_FROM = 262144  # fewer are still in a cache when they are read again
+    SPARE = 16  # kernels read whole vectors of factors
 
 isa = __name__.rpartition(".")[2]
 
@@ -69,271 +78,167 @@ def compiler():
     return kCompiler.decode()
 
 
-cdef tuple told(const Tally* total):
-    return total.loss, total.weight, total.valid, total.nonzero, total.bad_row
+def softmax_cross_entropy(given, threads_for, Py_ssize_t streaming_bytes, int known=0, divisor=None):
+    """The softmax losses of all rows and what else is asked for, or why not."""
+    cdef SoftmaxCall c
+    cdef double smoothing
+    (
+        logits, labels, class_weight, sample_weight, label_smoothing, z_loss, ignore_index, axis, reduction,
+        normalizer, return_grad, grad_out, return_hess, num_threads,
+    ) = given
+    memset(&c.p, 0, sizeof(Problem))
+    c.known = known
+    if not (
+        read_reducing(reduction, normalizer, divisor, &c.how)
+        and read_number(label_smoothing, 0, 1, &smoothing)
+        and read_number(z_loss, 0, DBL_MAX, &c.p.z_loss)
+        and read_integer(ignore_index, &c.p.ignore_index)
+        and read_flag(return_grad, &c.wants_grad) and read_flag(return_hess, &c.wants_hess)
+        and read_rows(logits, axis, &c.rows) and read_labels(labels, &c)
+        and read_class_weight(class_weight, &c)
+        and read_weights(sample_weight, c.rows.shape, c.rows.x.ndim - 1, &c.weights)
+        and read_grad_out(grad_out, &c)
+    ):
+        return UNREADABLE
+    c.threads = read_threads(num_threads, c.rows.x.size, threads_for)
+    place_rows(&c.rows, &c.p)
+    c.sums.items = c.rows.count
+    c.by_class.memory = NULL
+    c.p.hard_mass, c.p.uniform_mass = 1 - smoothing, smoothing / c.p.classes
+    try:
+        if c.by_class.given:
+            if not take_factors(&c.by_class, 0):
+                return REFUSED
+            c.p.class_weight = c.by_class.data
+        if not add_weights(&c.weights, c.rows.count, c.p.targets != NULL, c.threads):
+            return REFUSED
+        c.p.sample_weight = &c.weights.spread if c.weights.given else NULL
+        return compute_softmax(&c, numpy, logits, grad_out, streaming_bytes)
+    finally:
+        free(c.by_class.memory)
 
 
-def softmax_cross_entropy(
-    logits, int kind, Py_ssize_t outer, Py_ssize_t classes, Py_ssize_t inner,
-    Py_ssize_t outer_stride, Py_ssize_t class_stride,
-    labels, int label_kind, bint targets_given, Py_ssize_t target_outer_stride,
-    Py_ssize_t target_class_stride, int64_t ignore_index,
-    class_weight, sample_weight, int weight_kind, double label_smoothing, double weight_sum,
-    double z_loss,
-    grad, Py_ssize_t grad_outer_stride, Py_ssize_t grad_class_stride, hess, bint streaming, double divisor,
-    losses, int num_threads,
-):
-    """The softmax losses of all rows.
-
-    Returns (sum of weighted losses, sum of weights, valid rows, rows of non-zero weight, row at or shortly
-    before the first bad label, or -1).
-    """
-    cdef Problem p
-    cdef layout label_layout, weight_layout
-    cdef Py_ssize_t itemsize = 8 if kind == F64 else 4 if kind == F32 else 2
-    memset(&p, 0, sizeof(p))
-    p.outer, p.classes, p.inner = outer, classes, inner
-    p.logits = address(logits)
-    p.outer_stride, p.class_stride = outer_stride // itemsize, class_stride // itemsize
-    p.grad = address(grad)
-    p.grad_outer_stride, p.grad_class_stride = grad_outer_stride // itemsize, grad_class_stride // itemsize
-    p.hess = address(hess)
-    p.losses = address(losses)
-    p.streaming = streaming
-    p.class_weight = <const double*> address(class_weight)
-    p.sample_weight = lay_out(sample_weight, weight_kind, &weight_layout)
-    p.hard_mass, p.uniform_mass = 1 - label_smoothing, label_smoothing / classes
-    p.z_loss, p.divisor = z_loss, divisor
-    p.ignore_index = ignore_index
-    if targets_given:
-        p.targets, p.target_kind = address(labels), label_kind
-        p.target_itemsize = 8 if label_kind == F64 else 4 if label_kind == F32 else 2
-        p.target_outer_stride, p.target_class_stride = target_outer_stride, target_class_stride
-    else:
-        p.labels = lay_out(labels, label_kind, &label_layout)
-    cdef Tally total
-    softmax_rows(&p, kind, num_threads, &total)
-    return told(&total)
-
-
-def elementwise(
-    int function, x, int kind, Py_ssize_t outer, Py_ssize_t summed, Py_ssize_t inner,
-    labels, int label_kind, int label_size, sample_weight, int weight_kind, pos_weight, Py_ssize_t period,
-    double label_smoothing, double eps, grad, hess, bint streaming, double divisor, losses, hard,
-    bint check_only, int num_threads,
-):
-    """Sigmoid cross-entropy (0), binary cross-entropy (1) or the sigmoid (2) of C-contiguous arrays.
-
-    With `check_only` nothing is computed, and labels are kept in `hard` (elements.pxd) if that is given.
-    Returns (sum of weighted losses, an element at or shortly before the first refused one or -1).
-    """
-    cdef Elements p
-    cdef layout weight_layout
-    memset(&p, 0, sizeof(p))
-    p.function, p.kind = <Function> function, kind
-    p.outer, p.summed, p.inner = outer, summed, inner
-    p.x, p.labels, p.label_kind, p.label_size = address(x), address(labels), label_kind, label_size
-    p.pos_weight, p.period = <const double*> address(pos_weight), period
-    p.keep, p.share, p.eps = 1 - label_smoothing, label_smoothing / 2, eps
-    p.grad, p.hess, p.losses = address(grad), address(hess), address(losses)
-    p.hard = <unsigned char*> address(hard)
-    p.streaming, p.divisor = streaming, divisor
-    cdef Count total
-    all_elements(
-        &p, lay_out(sample_weight, weight_kind, &weight_layout), check_only, num_threads, &total
-    )
-    return total.loss, total.bad
-
-
-def label_memory(Py_ssize_t elements):
-    """Memory in which a check keeps labels; None if they are few."""
-    return empty(hard_bytes(elements), "u1") if elements >= LABELS_KEPT_FROM else None
+def binary_losses(given, threads_for, Py_ssize_t streaming_bytes, int known=0, divisor=None):
+    """Sigmoid cross-entropy (0) or binary cross-entropy (1) and what else is asked for, or why not."""
+    cdef ElementsCall c
+    cdef double smoothing
+    cdef int function
+    (
+        function, inputs, labels, pos_weight, sample_weight, label_smoothing, eps, axis, reduction,
+        normalizer, return_grad, grad_out, return_hess, num_threads,
+    ) = given
+    memset(&c.p, 0, sizeof(Elements))
+    c.known, c.p.function = known, <Function> function
+    if not (
+        read_reducing(reduction, normalizer, divisor, &c.how)
+        and read_number(label_smoothing, 0, 1, &smoothing) and read_number(eps, 0, kBelowHalf, &c.p.eps)
+        and read_flag(return_grad, &c.wants_grad) and read_flag(return_hess, &c.wants_hess)
+        and read_items(inputs, axis, &c) and read_element_labels(labels, &c)
+        and read_pos_weight(pos_weight, &c) and read_weights(sample_weight, c.shape, c.axes, &c.weights)
+        and read_element_output(grad_out, &c)
+    ):
+        return UNREADABLE
+    c.threads = read_threads(num_threads, c.x.size, threads_for)
+    c.p.keep, c.p.share, c.p.period = 1 - smoothing, smoothing / 2, 1
+    c.ratio.memory = NULL
+    try:
+        if c.ratio.given:
+            if not take_factors(&c.ratio, min(CHUNK, c.x.size + SPARE)):
+                return REFUSED
+            c.p.pos_weight, c.p.period = c.ratio.data, max(c.ratio.view.size, 1)
+        if not add_weights(&c.weights, c.sums.items, True, c.threads):
+            return REFUSED
+        return compute_elements(&c, numpy, inputs, grad_out, streaming_bytes)
+    finally:
+        free(c.ratio.memory)
 
 
 def activation(
-    int output, x, int kind, Py_ssize_t outer, Py_ssize_t classes, Py_ssize_t inner,
-    Py_ssize_t outer_stride, Py_ssize_t class_stride,
-    out, Py_ssize_t out_outer_stride, Py_ssize_t out_class_stride, bint streaming, int num_threads,
+    int output, logits, axis, out, num_threads, threads_for, Py_ssize_t streaming_bytes, int known=0
 ):
-    """softmax (1) or log_softmax (2) of all rows to `out`, or logsumexp (3), one number a row."""
+    """softmax (1), log_softmax (2) or logsumexp (3) of all rows, or why not."""
+    cdef Rows r
+    cdef View like, o
     cdef Problem p
-    cdef Py_ssize_t itemsize = 8 if kind == F64 else 4 if kind == F32 else 2
-    memset(&p, 0, sizeof(p))
-    p.output = <Output> output
-    p.outer, p.classes, p.inner = outer, classes, inner
-    p.logits = address(x)
-    p.outer_stride, p.class_stride = outer_stride // itemsize, class_stride // itemsize
+    cdef Totals total
+    if not read_rows(logits, axis, &r):
+        return UNREADABLE
     if output == LOGSUMEXP:
-        p.losses = address(out)
+        view_rows(&r, &like)
     else:
-        p.grad = address(out)
-        p.grad_outer_stride = out_outer_stride // itemsize
-        p.grad_class_stride = out_class_stride // itemsize
-    p.streaming, p.hard_mass, p.divisor = streaming, 1, 1
-    cdef Tally total
-    softmax_rows(&p, kind, num_threads, &total)
-
-
-def count_labels(
-    labels, int kind, Py_ssize_t classes, int64_t ignore_index, class_weight, sample_weight,
-    int weight_kind, int num_threads,
-):
-    """What the labels and weights alone tell: the same tuple, its loss 0."""
-    cdef Problem p
-    cdef layout label_layout, weight_layout
+        like = r.x
+    if out is not None:
+        if not read_output(out, &like, known & CHECKED, &o):
+            return UNREADABLE
+        if output == LOGSUMEXP and not known & CHECKED and not are_apart(&o, &r.x):
+            return UNREADABLE
+    cdef int threads = read_threads(num_threads, r.x.size, threads_for)
+    if not r.can_walk:
+        return SCATTERED
     memset(&p, 0, sizeof(p))
-    p.labels = lay_out(labels, kind, &label_layout)
-    p.outer, p.classes, p.inner = label_layout.size, classes, 1
-    p.ignore_index = ignore_index
-    p.class_weight = <const double*> address(class_weight)
-    p.sample_weight = lay_out(sample_weight, weight_kind, &weight_layout)
-    p.hard_mass = 1
-    cdef Tally total
-    count_all(&p, num_threads, &total)
-    return told(&total)
-
-
-def weigh(numbers, int kind, bint add_up, int num_threads):
-    """Whether all numbers are finite and not negative; their sum and how many are not 0, if asked for; and
-    how many there are: of an array that was broadcast, the elements count once.
-    """
-    cdef layout given, a
-    cdef Tally total
-    memset(&given, 0, sizeof(given))
-    lay_out(numbers, kind, &given)
-    a = in_memory_order(given)
-    weigh_all(&a, add_up, num_threads, &total)
-    return total.bad_row < 0, total.weight, total.nonzero, a.size
-
-
-def plain_softmax_cross_entropy(
-    logits, labels, grad_out, bint return_grad, double label_smoothing, double z_loss, int64_t ignore_index,
-    Py_ssize_t streaming_bytes, int num_threads,
-):
-    """The mean loss of rows along the last axis with a label each; with a gradient, (loss, gradient)."""
-    cdef Plain x, y, g
-    cdef layout label_layout
-    cdef Problem p
-    cdef Tally total
-    if not lies_plainly(logits, ndarray, &x) or not lies_plainly(labels, ndarray, &y):
-        return None
-    if x.kind < F16 or y.kind >= U64 or y.ndim != x.ndim - 1 or not same_shape(&x, &y, y.ndim):
-        return None
-    memset(&p, 0, sizeof(p))
-    p.outer, p.classes, p.inner = y.size, x.shape[x.ndim - 1], 1
-    p.logits, p.outer_stride, p.class_stride = x.data, p.classes, 1
-    p.labels = one_after_another(&y, &label_layout)
-    p.ignore_index = ignore_index
-    p.hard_mass, p.uniform_mass = 1 - label_smoothing, label_smoothing / p.classes
-    p.z_loss, p.divisor = z_loss, 1
-    if return_grad or grad_out is not None:
-        if grad_out is not None and not (
-            lies_plainly(grad_out, ndarray, &g) and can_be_written(&g, &x) and are_apart(&g, &y)
-        ):
-            return None
-        count_all(&p, num_threads, &total)
-        if total.bad_row >= 0:
-            return None
-        if grad_out is None:
-            grad_out = empty_like(logits)
-            lies_plainly(grad_out, ndarray, &g)
-        p.grad, p.grad_outer_stride, p.grad_class_stride = g.data, p.classes, 1
-        p.streaming = g.bytes > streaming_bytes and g.data != x.data
-        p.divisor = total.weight
-    softmax_rows(&p, x.kind, num_threads, &total)
-    if total.bad_row >= 0:
-        return None
-    loss = total.loss / total.weight if total.weight != 0 else NAN
-    return loss if p.grad == NULL else (loss, grad_out)
-
-
-def plain_activation(int output, logits, out, Py_ssize_t streaming_bytes, int num_threads):
-    """softmax (1) or log_softmax (2) along the last axis, to `out` or a new array."""
-    cdef Plain x, o
-    cdef Problem p
-    cdef Tally total
-    if not lies_plainly(logits, ndarray, &x) or x.kind < F16 or x.ndim == 0:
-        return None
+    place_rows(&r, &p)
     if out is None:
-        out = empty_like(logits)
-    if not lies_plainly(out, ndarray, &o) or not can_be_written(&o, &x):
-        return None
-    memset(&p, 0, sizeof(p))
-    p.output = <Output> output
-    p.classes, p.inner = x.shape[x.ndim - 1], 1
-    p.outer = x.size // p.classes
-    p.logits, p.outer_stride, p.class_stride = x.data, p.classes, 1
-    p.grad, p.grad_outer_stride, p.grad_class_stride = o.data, p.classes, 1
-    p.streaming, p.hard_mass, p.divisor = o.bytes > streaming_bytes and o.data != x.data, 1, 1
-    softmax_rows(&p, x.kind, num_threads, &total)
+        if output == LOGSUMEXP:
+            out = new_losses(numpy, r.shape, like.ndim, &r.x, logits)
+            p.losses = address_of(out)
+        else:
+            out = new_like(numpy, &r.x, logits)
+            if not place_new_gradient(out, &r, streaming_bytes, &p):
+                return SCATTERED
+    elif output == LOGSUMEXP:
+        if not o.contiguous:
+            return SCATTERED
+        p.losses = o.data
+    elif not place_gradient(&o, &r, streaming_bytes, &p):
+        return SCATTERED
+    p.output, p.hard_mass, p.divisor = <Output> output, 1, 1
+    if r.x.size:
+        softmax_rows(&p, r.x.kind, threads, &total)
     return out
 
 
-def plain_elementwise(
-    int function, inputs, labels, out, bint return_out, double label_smoothing, double eps,
-    Py_ssize_t streaming_bytes, int num_threads,
-):
-    """The mean loss of all elements, with a gradient (loss, gradient); of the sigmoid, its array."""
-    cdef Plain x, y, g
+def sigmoid(logits, out, num_threads, threads_for, Py_ssize_t streaming_bytes, int known=0):
+    """The sigmoid of all elements, or why not."""
+    cdef View x, o
     cdef Elements p
-    cdef Count total
-    if not lies_plainly(inputs, ndarray, &x) or x.kind < F16:
-        return None
+    cdef Totals total
+    if not view_of(logits, &x) or not F16 <= x.kind <= F64:
+        return UNREADABLE
+    if out is not None and not read_output(out, &x, known & CHECKED, &o):
+        return UNREADABLE
+    cdef int threads = read_threads(num_threads, x.size, threads_for)
+    if not x.contiguous:
+        return SCATTERED
+    if out is None:
+        out = new_array(numpy, x.shape, x.ndim, logits.dtype)
+        o.data = address_of(out)
+    elif not o.contiguous:
+        return SCATTERED
     memset(&p, 0, sizeof(p))
-    p.function, p.kind = <Function> function, x.kind
-    p.outer, p.summed, p.inner = 1, 1, x.size
-    p.x, p.period = x.data, 1
-    p.keep, p.share, p.eps, p.divisor = 1 - label_smoothing, label_smoothing / 2, eps, x.size
-    if p.function != SIGMOID:
-        if not lies_plainly(labels, ndarray, &y) or y.ndim != x.ndim or not same_shape(&x, &y, x.ndim):
-            return None
-        p.labels, p.label_kind, p.label_size = y.data, y.kind, <int> y.itemsize
-    if out is not None:
-        if not lies_plainly(out, ndarray, &g) or not can_be_written(&g, &x):
-            return None
-        if p.function != SIGMOID:
-            if not are_apart(&g, &y):
-                return None
-            hard = label_memory(x.size)
-            p.hard = <unsigned char*> address(hard)
-            all_elements(&p, NULL, True, num_threads, &total)
-            if total.bad >= 0:
-                return None
-    elif return_out:
-        out = empty_like(inputs)
-        lies_plainly(out, ndarray, &g)
-    if out is not None:
-        p.grad, p.streaming = g.data, g.bytes > streaming_bytes and g.data != x.data
-    all_elements(&p, NULL, False, num_threads, &total)
-    if total.bad >= 0:
-        return None
-    if p.function == SIGMOID:
-        return out
-    loss = total.loss / x.size
-    return loss if out is None else (loss, out)
+    p.function, p.kind, p.x, p.grad = SIGMOID, x.kind, x.data, o.data
+    p.outer, p.summed, p.inner, p.period, p.divisor = 1, 1, x.size, 1, 1
+    p.streaming = x.size * x.itemsize > streaming_bytes and o.data != x.data
+    if x.size:
+        all_elements(&p, NULL, False, threads, &total)
+    return out
 
 
 def read_sweep(const unsigned char[::1] source, int num_threads):
     """Reads every byte, as fast as this machine can: the limit of a loss. Returns a checksum."""
-    cdef Py_ssize_t n = source.shape[0], part = 1 << 19, parts = (n + part - 1) // part, i
-    cdef const char* p = <const char*> &source[0] if n else NULL
-    cdef int64_t total = 0
-    with nogil:
-        for i in prange(parts, schedule="dynamic", num_threads=num_threads):
-            total += sweep_bytes(p + i * part, min(part, n - i * part))
-    return total
+    cdef Py_ssize_t n = source.shape[0]
+    cdef Totals total
+    sweep_memory(<const char*> &source[0] if n else NULL, NULL, n, num_threads, &total)
+    return total.valid
 
 
 def copy_sweep(const unsigned char[::1] source, unsigned char[::1] destination, int num_threads):
     """Reads every byte of the source and writes it past the caches: the limit of a gradient."""
-    cdef Py_ssize_t n = source.shape[0], part = 1 << 19, parts = (n + part - 1) // part, i
-    cdef const char* p = <const char*> &source[0] if n else NULL
-    cdef char* q = <char*> &destination[0] if n else NULL
+    cdef Py_ssize_t n = source.shape[0]
+    cdef Totals total
     if destination.shape[0] != n:
         raise ValueError(f"destination has {destination.shape[0]} bytes, source {n}")
-    with nogil:
-        for i in prange(parts, schedule="dynamic", num_threads=num_threads):
-            copy_bytes(p + i * part, q + i * part, min(part, n - i * part))
+    if n:
+        sweep_memory(<const char*> &source[0], <char*> &destination[0], n, num_threads, &total)
 
 
 def vector_function(int function, x, out, int kind):
@@ -343,6 +248,6 @@ def vector_function(int function, x, out, int kind):
     """
     cdef VectorFunction f = <VectorFunction> function
     if kind == F64:
-        apply_function[double](f, <const double*> address(x), x.size, <double*> address(out))
+        apply_function[double](f, <const double*> address_of(x), x.size, <double*> address_of(out))
     else:
-        apply_function[float](f, <const float*> address(x), x.size, <float*> address(out))
+        apply_function[float](f, <const float*> address_of(x), x.size, <float*> address_of(out))

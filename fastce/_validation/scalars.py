@@ -17,6 +17,9 @@ Number: TypeAlias = "float | np.floating[Any] | np.integer[Any] | Fraction"
 Integer: TypeAlias = SupportsIndex
 
 LARGEST = math.nextafter(math.inf, 0)
+SMALLEST = math.ulp(0.0)
+REDUCTIONS = ("none", "sum", "mean")
+NORMALIZERS = ("weight", "valid", "all", "nonzero")
 
 
 def is_number(value: object) -> bool:
@@ -80,3 +83,30 @@ def as_flag(value: object, name: str) -> bool:
     if not isinstance(value, np.bool_):
         raise TypeError(f"{name} is {value!r}, accepted are True and False")
     return bool(value)
+
+
+def as_threads(value: object) -> int | None:
+    """Return a number of threads; None is what the work deserves."""
+    if value is None:
+        return None
+    n = as_integer(value, "num_threads", "None or an integer >= 1")
+    if n < 1:
+        raise ValueError(f"num_threads is {n}, accepted is None or an integer >= 1")
+    return n
+
+
+def as_reduction(value: object) -> str:
+    """Return the name of a reduction."""
+    if not isinstance(value, str) or value not in REDUCTIONS:
+        raise ValueError(f"reduction is {value!r}, accepted are {', '.join(map(repr, REDUCTIONS))}")
+    return str(value)
+
+
+def as_normalizer(value: object) -> str | float:
+    """Return the name of what a mean divides by, or that number."""
+    if isinstance(value, str) and value in NORMALIZERS:
+        return str(value)
+    accepted = f"> 0 and finite, or one of {', '.join(map(repr, NORMALIZERS))}"
+    if isinstance(value, str):
+        raise ValueError(f"normalizer is {value!r}, accepted is a number {accepted}")
+    return as_number(value, "normalizer", SMALLEST, LARGEST, accepted)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import fastce
 from fastce.cli import class_weights, config, evaluate
 from fastce.cli.report import Report, complain, silence
-from fastce.readers.npy import InputError
+from fastce.readers.errors import InputError
 
 __all__ = ["main"]
 

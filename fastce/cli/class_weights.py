@@ -14,7 +14,9 @@ import numpy.typing as npt
 import fastce
 from fastce.cli import arguments as parse
 from fastce.cli.report import Report
-from fastce.readers.npy import InputError, Source, check_labels, open_array
+from fastce.readers.errors import InputError
+from fastce.readers.formats import NAMES, open_array
+from fastce.readers.source import Source, check_labels
 
 _METHODS = ("log", "balanced", "inverse", "effective", "median")
 _PIECE = 1 << 20  # labels counted between two steps of the progress bar
@@ -25,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.description = "Count the labels in a file and weigh each class by its rarity."
     add = parser.add_argument
-    add("labels", type=Path, metavar="LABELS", help=".npy or .npz of integers, any shape")
+    add("labels", type=Path, metavar="LABELS", help=f"{NAMES} of integers, any shape")
     add("--method", choices=_METHODS, default="log", help="default: log")
     add("--normalize", action="store_true", help="divide by the largest weight")
     add("--classes", type=parse.positive, metavar="N", help="default: the largest label + 1")

@@ -14,8 +14,13 @@ import numpy.typing as npt
 import fastce
 from fastce.cli import arguments as parse
 from fastce.cli.report import Report, cell_text
-from fastce.evaluation.evaluate import ClassTotals, Options, Rows, Totals, total
-from fastce.readers.npy import InputError, Source, is_archive, open_array
+from fastce.evaluation.block import Options
+from fastce.evaluation.evaluate import evaluate
+from fastce.evaluation.rows import Rows
+from fastce.evaluation.totals import ClassTotals, Totals
+from fastce.readers.errors import InputError
+from fastce.readers.formats import NAMES, SEVERAL, holds_several, open_array
+from fastce.readers.source import Source
 
 _SAMPLE = Path(__file__).parents[1] / "data"
 _MOST_THREADS = 16  # more would wait for the interpreter, and each takes a few megabytes
@@ -28,13 +33,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "file. Without files, those of a classifier of handwritten digits that comes with fastce."
     )
     add = parser.add_argument
-    add("logits", nargs="?", type=Path, metavar="LOGITS", help=".npy or .npz, shape (..., classes)")
+    add("logits", nargs="?", type=Path, metavar="LOGITS", help=f"{NAMES}, shape (..., classes)")
     add(
         "labels",
         nargs="?",
         type=Path,
         metavar="LABELS",
-        help=".npy or .npz of integers, shape (...); may be left out if LOGITS is a .npz with both",
+        help=f"{NAMES} of integers, shape (...); may be left out if LOGITS is a {SEVERAL} with "
+        "both",
     )
     add(
         "--ignore-index",
@@ -72,7 +78,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
 
     with report.progress("evaluating", rows.count) as advance:
         begun = time.perf_counter()
-        totals = total(rows, options, threads, advance)
+        totals = evaluate(rows, options, threads, advance)
         elapsed = time.perf_counter() - begun
 
     result = _summary(rows, totals, elapsed)
@@ -95,8 +101,8 @@ def _sources(logits: Path | None, labels: Path | None, report: Report) -> tuple[
         logits, labels = _SAMPLE / "digits_logits.npy", _SAMPLE / "digits_labels.npy"
     both = labels is None
     if labels is None:
-        if not is_archive(logits):
-            raise InputError(f"{logits}: holds no labels, expected LABELS or a .npz with both")
+        if not holds_several(logits):
+            raise InputError(f"{logits}: holds no labels, expected LABELS or a {SEVERAL} with both")
         labels = logits
     return (
         open_array(logits, "logits", report, named=both),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 _COLUMN = 12  # characters; wide enough for counts up to 10^12 and six significant digits
+_REFRESH_SECONDS = 0.1  # between two pictures of the bar
 _RICH_ROWS = 1000  # rich measures every cell before it prints one
 
 
@@ -61,18 +62,21 @@ class Report:
     @contextmanager
     def progress(self, task: str, total: int) -> Iterator[Callable[[int], None]]:
         """Give a function that counts work done; the bar appears once the work takes long."""
-        begun = time.monotonic()
+        begun = shown = time.monotonic()
         done = 0
         bar: Progress | None = None
 
         def advance(amount: int) -> None:
-            nonlocal done, bar
+            nonlocal done, bar, shown
             done += amount
-            if bar is None and self.terminal and time.monotonic() - begun >= self.bar_after:
+            now = time.monotonic()
+            if bar is None and self.terminal and now - begun >= self.bar_after:
                 bar = _start_bar(task, total)
                 self.terminal = bar is not None
             if bar is not None:
-                bar.update(bar.task_ids[0], completed=done)
+                refresh = now - shown >= _REFRESH_SECONDS or done >= total
+                bar.update(bar.task_ids[0], completed=done, refresh=refresh)
+                shown = now if refresh else shown
 
         try:
             yield advance
@@ -122,7 +126,8 @@ def _start_bar(task: str, total: int) -> Progress | None:
         from rich.progress import Progress
     except ImportError:  # rich is optional
         return None
-    bar = Progress(console=Console(stderr=True), transient=True)
+    # Without a thread of its own: there may be none to be had.
+    bar = Progress(console=Console(stderr=True), transient=True, auto_refresh=False)
     bar.add_task(task, total=total)
     bar.start()
     return bar

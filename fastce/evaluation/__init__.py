@@ -1,1 +1,1 @@
-"""The engine of ``fastce evaluate``."""
+"""Classifiers judged by the logits in their files: what `fastce evaluate` computes."""

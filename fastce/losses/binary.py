@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 
 import numpy.typing as npt
 
-from fastce._dispatch import binary, elementwise
-from fastce._validation.arrays import Array
-from fastce._validation.scalars import Integer, Number, as_number
+from fastce._dispatch import elementwise
+from fastce._validation.dtypes import Array
+from fastce._validation.scalars import Integer, Number
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -152,11 +151,10 @@ def sigmoid_cross_entropy(
     >>> fastce.sigmoid_cross_entropy(logits, labels, axis=-1, reduction="none").round(4)
     array([0.8201, 0.3618])
     """
-    smoothing = as_number(label_smoothing, "label_smoothing", 0, 1, "in [0, 1]")
-    return binary.cross_entropy(
-        elementwise.LOGISTIC, "logits", logits, labels, pos_weight, sample_weight, smoothing, 0.0,
-        axis, reduction, normalizer, return_grad, grad_out, return_hess, num_threads,
-    )  # fmt: skip
+    return elementwise.cross_entropy((
+        elementwise.LOGISTIC, logits, labels, pos_weight, sample_weight, label_smoothing, 0.0, axis,
+        reduction, normalizer, return_grad, grad_out, return_hess, num_threads,
+    ))  # fmt: skip
 
 
 @overload
@@ -270,8 +268,7 @@ def binary_cross_entropy(
     >>> round(fastce.binary_cross_entropy([0.9, 0.2], [1, 0]), 6)
     0.164252
     """
-    clip = as_number(eps, "eps", 0, math.nextafter(0.5, 0), "in [0, 0.5)")
-    return binary.cross_entropy(
-        elementwise.BINARY, "probs", probs, labels, None, sample_weight, 0.0, clip, axis,
+    return elementwise.cross_entropy((
+        elementwise.BINARY, probs, labels, None, sample_weight, 0.0, eps, axis,
         reduction, normalizer, return_grad, grad_out, False, num_threads,
-    )  # fmt: skip
+    ))  # fmt: skip

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 
-import numpy as np
 import numpy.typing as npt
 
-from fastce import _kernels
-from fastce._dispatch import reduction as reductions
 from fastce._dispatch import softmax
-from fastce._dispatch import threads as threading
-from fastce._validation import arrays
-from fastce._validation.arrays import Array
-from fastce._validation.scalars import LARGEST, Integer, Number, as_flag, as_label, as_number
+from fastce._validation.dtypes import Array
+from fastce._validation.scalars import Integer, Number
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -29,50 +23,6 @@ if TYPE_CHECKING:
         z_loss: Number
         ignore_index: Integer
         axis: Integer
-
-
-# A gradient larger than this is written past the caches: it would not stay there anyway.
-STREAMING_BYTES = 1 << 23
-
-
-def _probabilities(y: Array, x: Array) -> tuple[Array, int]:
-    kind = arrays.logit_kind(y, "labels")
-    if y.shape != x.shape:
-        raise ValueError(
-            f"labels of dtype {y.dtype} are probabilities and need the shape of the logits: "
-            f"labels have {y.shape}, logits {x.shape}"
-        )
-    return y, kind
-
-
-def _labels(labels: object, x: Array, axis: int, ignore_index: int) -> tuple[Array, int]:
-    y = arrays.as_array(labels, "labels")
-    rows = x.shape[:axis] + x.shape[axis + 1 :]
-    known = arrays.LABEL_KINDS.get(y.dtype)
-    if known is None or y.shape != rows:  # else nothing to convert: small calls count nanoseconds
-        floating = y.dtype.kind == "f" or arrays.is_bfloat16(y.dtype)
-        if floating and (y.size or not isinstance(labels, (list, tuple))):
-            return _probabilities(y, x)
-        y, known = arrays.as_labels(labels if y.size == 0 else y, rows, axis)
-    if ignore_index == 2**63 - 1 and y.size and y.max() > ignore_index:
-        _refuse_label(y, known, 0, x.shape[axis], axis, ignore_index)  # kernels saturate uint64
-    return y, known
-
-
-def _refuse_label(
-    y: Array, kind: int, near: int, classes: int, axis: Integer, ignore_index: int
-) -> None:
-    """Name the first label from row `near` on that is no class, or the first bad probability."""
-    if softmax.has_probabilities(kind):
-        arrays.refuse_weights(y, "labels")
-    for row in range(near, y.size):
-        label = int(y.flat[row])
-        if not 0 <= label < classes and label != ignore_index:
-            at = tuple(int(k) for k in np.unravel_index(row, y.shape))
-            raise ValueError(
-                f"labels{arrays.place(at)} is {label}, but logits have {classes} classes "
-                f"(axis {axis}) and ignore_index is {ignore_index}"
-            )
 
 
 @overload
@@ -224,73 +174,7 @@ def softmax_cross_entropy(
     array([[-0.1705,  0.1212,  0.0493],
            [ 0.0556, -0.0893,  0.0337]])
     """
-    reductions.check(reduction, normalizer)
-    smoothing = as_number(label_smoothing, "label_smoothing", 0, 1, "in [0, 1]")
-    z = as_number(z_loss, "z_loss", 0, LARGEST, ">= 0 and finite")
-    wants_grad = as_flag(return_grad, "return_grad")
-    wants_hess = as_flag(return_hess, "return_hess")
-    ignored = as_label(ignore_index, "ignore_index")
-    if (
-        type(logits) is np.ndarray
-        and class_weight is sample_weight is None
-        and type(axis) is int
-        and axis == -1
-        and reduction == "mean"
-        and normalizer == "weight"
-        and not wants_hess
-    ):  # arrays that lie plainly need no more than this
-        done = _kernels.active.plain_softmax_cross_entropy(
-            logits, labels, grad_out, wants_grad, smoothing, z, ignored, STREAMING_BYTES,
-            threading.threads_for(logits.size, num_threads),
-        )  # fmt: skip
-        if done is not None:
-            return done
-    x, kind = arrays.as_floats(logits, "logits")
-    k = arrays.class_axis(x, axis)
-    shape = x.shape[:k] + x.shape[k + 1 :]
-    classes = x.shape[k]
-    y, label_kind = _labels(labels, x, k, ignored)
-    threads = threading.threads_for(x.size, num_threads)
-    cw = sw = None
-    if class_weight is not None:
-        cw = arrays.as_class_weight(class_weight, "class_weight", (classes,))
-    if sample_weight is not None:
-        sw = arrays.as_weights(sample_weight, "sample_weight", shape, threads)
-    grad = None
-    if grad_out is not None:
-        inputs: dict[str, object] = {
-            "labels": labels,
-            "class_weight": class_weight,
-            "sample_weight": sample_weight,
-        }
-        grad = arrays.as_out(grad_out, "grad_out", x, inputs)
-    elif wants_grad or wants_hess:
-        grad = np.empty_like(x, dtype=arrays.native(x.dtype), subok=False)
-    hess = np.empty_like(grad) if wants_hess and grad is not None else None
-    losses = None
-    if reduction == "none":
-        losses = np.empty(shape, np.float64 if x.dtype.itemsize == 8 else np.float32)
-    divisor = 1.0
-    if grad is not None:
-        counted = reductions.Tally()
-        if grad_out is not None or reductions.needs_labels(reduction, normalizer):
-            counted = softmax.count(y, label_kind, classes, ignored, cw, sw, threads)
-            if counted.bad_row >= 0:
-                _refuse_label(y, label_kind, counted.bad_row, classes, axis, ignored)
-        d = reductions.denominator(normalizer, math.prod(shape), counted)
-        divisor = reductions.gradient_divisor(reduction, d)
-    streaming = grad is not None and grad.nbytes > STREAMING_BYTES and grad_out is not logits
-    rows = softmax.Rows(
-        x, kind, k, y, label_kind, sw, grad, hess, None if losses is None else losses.ravel()
-    )
-    options = softmax.Options(cw, smoothing, z, ignored, divisor, streaming, threads)
-    tally = softmax.run(rows, options) if x.size else reductions.Tally()
-    if tally.bad_row >= 0:
-        _refuse_label(y, label_kind, tally.bad_row, classes, axis, ignored)
-    d = reductions.denominator(normalizer, math.prod(shape), tally)
-    loss = reductions.reduced(losses, tally.loss, reduction, d)
-    if grad_out is not None:
-        grad = grad_out
-    elif not wants_grad:
-        grad = None
-    return reductions.result(loss, grad, hess)
+    return softmax.cross_entropy((
+        logits, labels, class_weight, sample_weight, label_smoothing, z_loss, ignore_index, axis,
+        reduction, normalizer, return_grad, grad_out, return_hess, num_threads,
+    ))  # fmt: skip

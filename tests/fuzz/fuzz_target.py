@@ -33,9 +33,8 @@ from fuzz_arrays import (
 from ulp import assert_within
 
 import fastce
-from fastce import _kernels, activations
-from fastce._dispatch import binary as _binary
-from fastce.losses import softmax as losses
+from fastce import _kernels
+from fastce._dispatch import elementwise, softmax
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 Dtype = np.dtype[Any]
@@ -52,20 +51,23 @@ def run(data: bytes, isa: str | None = None) -> None:
         function(d)
 
 
+def set_streaming(least: int) -> None:
+    """Have outputs of more bytes written past the caches."""
+    softmax.STREAMING_BYTES = elementwise.STREAMING_BYTES = least
+    elementwise.SIGMOID_STREAMING_BYTES = least
+
+
 @contextmanager
 def kernels(isa: str, *, streaming: bool) -> Iterator[None]:
     """Use an instruction set; write even small outputs past the caches if asked to."""
-    active, least = _kernels.active, losses.STREAMING_BYTES
-    modules = (losses, _binary, activations)
+    active, least = _kernels.active, softmax.STREAMING_BYTES
     _kernels.active = _kernels.load(isa)
-    for module in modules:
-        module.STREAMING_BYTES = 0 if streaming else least
+    set_streaming(0 if streaming else least)
     try:
         yield
     finally:
         _kernels.active = active
-        for module in modules:
-            module.STREAMING_BYTES = least
+        set_streaming(least)
 
 
 def call(

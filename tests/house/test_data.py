@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from commands import evaluate
 
+import fastce
+
 TOOL = Path(__file__).parents[2] / "tools" / "data" / "make_digits.py"
 
 
@@ -30,8 +32,9 @@ def make_digits():
 
 
 @pytest.fixture
-def saved(make_digits):
-    return tuple(np.load(make_digits.DATA / f"digits_{name}.npy") for name in ("logits", "labels"))
+def saved():
+    data = Path(fastce.__file__).parent / "data"
+    return tuple(np.load(data / f"digits_{name}.npy") for name in ("logits", "labels"))
 
 
 def test_shape(saved):

@@ -1,9 +1,15 @@
 """Importing the package changes nothing else in the process."""
 
+import os
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import calls
 import pytest
+
+import fastce
 
 SNAPSHOT = """
 import atexit, faulthandler, gc, locale, logging, os, random, signal, sys, threading, warnings
@@ -97,3 +103,39 @@ def test_what_is_not_needed_is_not_imported(module) -> None:
 
 def test_a_second_import_is_the_same_module() -> None:
     assert sys.modules["fastce"].softmax is calls.fastce.softmax
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory) -> Path:
+    """Return a folder with the package as a clone has it, not compiled."""
+    folder = tmp_path_factory.mktemp("clone")
+    package = Path(fastce.__file__).parent
+    without = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
+    shutil.copytree(package, folder / "fastce", ignore=without)
+    return folder
+
+
+@pytest.mark.parametrize("installed", [False, True], ids=["alone", "before an installed one"])
+def test_a_clone_that_is_not_compiled_says_what_to_do(sources, installed) -> None:
+    """In one line, whether Python is asked to import the package or to run it."""
+    variables = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    if installed:
+        variables["PYTHONPATH"] = str(Path(fastce.__file__).parents[1])
+
+    def run(*arguments: str) -> tuple[int, list[str]]:
+        found = subprocess.run(
+            [sys.executable, *arguments], cwd=sources, env=variables, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        assert found.stdout == ""
+        return found.returncode, found.stderr.splitlines()
+
+    what = (
+        f"fastce in {sources} is not compiled for Python {sys.version_info[0]}."
+        f"{sys.version_info[1]}: run 'python -m pip install -e .' there, or start Python elsewhere "
+        "to use an installed fastce"
+    )
+    status, lines = run("-c", "import fastce")
+    assert (status, lines[-1]) == (1, f"ImportError: {what}")
+    assert run("-m", "fastce") == (2, [f"fastce: error: {what}"])
+    assert run("-m", "fastce", "evaluate", "--json") == (2, [f"fastce: error: {what}"])

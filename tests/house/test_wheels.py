@@ -43,7 +43,7 @@ def test_each_file_is_missed(wheels, good, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["fastce/_kernels/matrix.pyx", "fastce/_kernels/simd.h", "tests/ulp.py"]
+    "name", ["fastce/_kernels/module.pyx", "fastce/_kernels/simd/vector.h", "tests/ulp.py"]
 )
 def test_files_that_do_not_belong_there(wheels, good, name):
     assert wheels.wrong_with_wheel([*good, name]) == [f"holds {name}"]

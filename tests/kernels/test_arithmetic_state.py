@@ -110,12 +110,11 @@ x = np.array([[1e30, -1e30, 3], [np.nan, 0, 1], [np.inf, 0, 1]] * 100, np.float6
 out, losses = np.empty_like(x), np.empty(300)
 for isa in _kernels.available():
     kernel = _kernels.load(isa)
-    kernel.activation(2, x, 11, 300, 3, 1, 24, 8, out, 24, 8, False, 1)  # starts the OpenMP runtime
+    kernel.activation(2, x, -1, out, 1, None, 1 << 30)  # starts the OpenMP runtime
     set_state(ALL_MASKED)
-    kernel.activation(2, x, 11, 300, 3, 1, 24, 8, out, 24, 8, False, 1)
-    kernel.activation(3, x, 11, 300, 3, 1, 24, 8, losses, 0, 0, False, 1)
-    kernel.elementwise(2, x, 11, 1, 1, 900, None, 0, 0, None, 0, None, 1, 0.0, 0.0, out, None,
-                       False, 1.0, None, None, False, 1)
+    kernel.activation(2, x, -1, out, 1, None, 1 << 30)
+    kernel.activation(3, x, -1, losses, 1, None, 1 << 30)
+    kernel.sigmoid(x, np.empty_like(x), 1, None, 1 << 30)
     assert state()[1] == ALL_MASKED, isa
     assert np.isnan(losses[1]) and losses[2] == np.inf and np.isfinite(out[0]).all()
 """
@@ -158,7 +157,7 @@ x = np.array([[np.nan, 0, 1], [np.inf, 0, 1], [-np.inf] * 3] * 40000, np.float64
 losses = np.empty(len(x))
 set_state(NO_TRAPS_BUT_THESE)
 for isa in _kernels.available():
-    _kernels.load(isa).activation(3, x, 11, len(x), 3, 1, 24, 8, losses, 0, 0, False, 2)
+    _kernels.load(isa).activation(3, x, -1, losses, 2, lambda n, threads: threads, 1 << 30)
 set_state(ALL_MASKED)
 assert np.isnan(losses[0]) and losses[1] == np.inf and losses[2] == -np.inf
 """

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import fastce
-from fastce import _kernels
-from fastce._validation import arrays as _arrays
+from fastce._dispatch import loss
+from fastce._dispatch.elementwise import LOGISTIC, Loss
+from fastce._dispatch.reduction import Sums
 
 SHAPE = (5, 3, 70)
 FLOATS = ("f2", "f4", "f8", ">f2", ">f4", ">f8", ml_dtypes.bfloat16)
@@ -27,6 +28,16 @@ LAYOUTS = {
     "axes permuted": lambda a: a.transpose(1, 2, 0).copy().transpose(2, 0, 1),
     "unaligned": lambda a: unaligned(a),
 }
+
+
+def sums_of(weights, shape, num_threads=1) -> Sums:
+    """Return what weights of items of this shape add up to."""
+    x = np.broadcast_to(np.float32(0), shape)
+    scalars = 0.0, 0.0, None, "mean", "weight", False, None, False, num_threads
+    call = Loss(LOGISTIC, x, x, None, weights, *scalars)
+    return Sums(*call.checked().run(loss.CHECKED | loss.SUMS_ONLY))
+
+
 BAD = (-1.0, -1e-7, math.nan, math.inf, -math.inf)
 RNG = np.random.default_rng(8)
 
@@ -78,8 +89,8 @@ def test_zeros_of_either_sign_and_subnormal_numbers_are_fine(isa, dtype) -> None
 def test_weights_add_up_and_weigh(isa, dtype, layout) -> None:
     weights = layout((RNG.random(SHAPE) * 9).astype(dtype))
     plain = weights.astype(np.float64)
-    found = _arrays.as_weights(weights, "w", SHAPE)
-    assert found.total == math.fsum(plain.flat)
+    found = sums_of(weights, SHAPE)
+    assert found.weight == math.fsum(plain.flat)
     assert found.nonzero == np.count_nonzero(plain)
     x = RNG.normal(size=(*SHAPE, 2))
     y = RNG.integers(0, 2, SHAPE)
@@ -103,8 +114,8 @@ def test_long_doubles_past_float64_are_refused() -> None:
 @pytest.mark.parametrize("rows", [1, 1023, 1025, 300_000])
 def test_sums_of_weights_do_not_depend_on_threads(isa, rows) -> None:
     w = RNG.random(rows) * 10.0 ** RNG.integers(-8, 9, rows)
-    one, two = (_kernels.active.weigh(w, 11, True, n) for n in (1, 2))
-    assert one == two == (True, math.fsum(w), rows, rows)
+    one, two = (sums_of(w, (rows,), n) for n in (1, 2))
+    assert one == two == (math.fsum(w), rows, rows)
 
 
 def test_broadcast_weights_count_as_often_as_they_are_spread() -> None:
@@ -115,7 +126,7 @@ def test_broadcast_weights_count_as_often_as_they_are_spread() -> None:
         [[1], [0], [3]],
     ):
         spread = np.broadcast_to(np.asarray(w, float), SHAPE)
-        found = _arrays.as_weights(w, "w", SHAPE)
-        assert (found.total, found.nonzero) == (spread.sum(), np.count_nonzero(spread))
-    none = _arrays.as_weights([1e308] * 4, "w", (0, 4))
-    assert (none.total, none.nonzero) == (0.0, 0)
+        found = sums_of(w, SHAPE)
+        assert (found.weight, found.nonzero) == (spread.sum(), np.count_nonzero(spread))
+    none = sums_of([1e308] * 4, (0, 4))
+    assert (none.weight, none.nonzero) == (0.0, 0)

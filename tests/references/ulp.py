@@ -86,12 +86,13 @@ def tolerance(
     rounded
         Whether the result has been rounded to the dtype: only then do ulp count.
     factors
-        How many small numbers a result is the product of: 2 for an entry of a Hessian, p (1 - p).
+        How many numbers, each right to the budget, a result is the product of: 2 for an entry of
+        a Hessian, p (1 - p).
 
     """
     budget = BUDGETS[np.dtype(dtype)]
     true = np.abs(np.asarray(true, dtype=np.longdouble))
-    allowed = budget.absolute * np.asarray(scale, dtype=np.longdouble)
+    allowed = factors * budget.absolute * np.asarray(scale, dtype=np.longdouble)
     with np.errstate(invalid="ignore"):
         each = (budget.small + np.asarray(spread, dtype=np.longdouble)) * budget.eps
         relative = factors * each * true

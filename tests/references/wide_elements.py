@@ -69,7 +69,7 @@ def binary_cross_entropy(
     The gradient's scale is that of its two terms, since 1 / p is no number around 1.
     """
     probs = np.asarray(probs)
-    p, z, least = probs.astype(Wide), np.asarray(labels).astype(Wide), Wide(eps)
+    p, z, least = probs.astype(Wide) + 0, np.asarray(labels).astype(Wide), Wide(eps)
     with np.errstate(divide="ignore", invalid="ignore"):
         loss = _term(z, -np.log(np.maximum(p, least)))
         loss += _term(1 - z, -np.where(1 - p < least, np.log(least), np.log1p(-p)))

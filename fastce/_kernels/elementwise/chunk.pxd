@@ -1,111 +1,143 @@
-"""Losses and gradient of one run of elements, which fits the first cache.
+"""Losses and derivatives of one chunk of elements, which fits the first cache.
 
-Design. A run is first taken to be ordinary (hard.pxd), or at least of moderate inputs (soft.pxd). Where that
-turns out wrong it is computed again by formulas that hold for everything, and what was written is
-written once more. Inputs that are written over are copied before.
+Design. A chunk is taken in steps. One whose labels are all 0 or 1 is computed in lanes (hard_labels.pxd), any
+other in double (soft_labels.pxd), which takes the gradient of its hard labels from the former: an element's
+results have the same bits beside any others. Inputs that are written over are copied before.
 """
 
 from libc.math cimport log as log_of
 from libc.string cimport memcpy
 
-from ..elementwise.formulas cimport (
-    binary_loss, binary_slope, chosen, logistic_gradient, logistic_loss, sigmoid_of,
+from ..elementwise.formulas cimport sigmoid_of
+from ..elementwise.hard_labels cimport (
+    hard_binary, hard_binary_slopes, hard_logistic, hard_logistic_slopes, prefetch_step,
 )
-from ..elementwise.hard_labels cimport ordinary_run, part_of
-from ..elementwise.logistic cimport log1p_of_share, minus_size
-from ..elementwise.problem cimport BINARY, Elements, LOGISTIC, Run, SIGMOID
-from ..elementwise.soft_labels cimport moderate_run
-from ..memory.memory cimport advance, line_gap, numbers, room, seek, skip, stream, writer
-from ..simd.simd cimport (
-    all_within_unit, doubles, exp, first, lanes_of, load_first, load_wide, log_corrected, real, scaled_log,
-    share_of, store_first, store_narrow, store_numbers, stored_within_unit, sum_of_doubles, vec, where_zero,
+from ..elementwise.label_bits cimport kept_labels
+from ..elementwise.logistic cimport all_hard, kLeastMean, label_signs
+from ..elementwise.problem cimport BINARY, Chunk, Elements, SIGMOID, STEP
+from ..elementwise.soft_labels cimport (
+    at_least, element_span, element_sum, soft_binary, soft_logistic, step_scratch,
 )
+from ..memory.memory cimport advance, F32, F64, line_gap, numbers, room, seek, skip, stream, writer
+from ..simd.simd cimport lanes_of, load_first, load_lanes, lost, real, store_first, stored_within_unit, vec
 
 cdef enum:
     LINE_BYTES = 64
 
 
-# Any run --------------------------------------------------------------------------------------------
-
-
-cdef inline void prepare(const Elements* p, const real* x, Py_ssize_t n, const Run* r) noexcept nogil:
-    """To scratch, in lanes, n inputs: softplus(-|x|) and sigmoid(-|x|), or log(x) and log(1 - x)."""
-    cdef vec[real]* xs = <vec[real]*> r.x
-    cdef vec[real]* near = <vec[real]*> r.near
-    cdef vec[real]* far = <vec[real]*> r.far
-    cdef vec[real] v, q, missing, zero = vec[real](0.0)
-    cdef Py_ssize_t k, width = lanes_of(xs), vectors = (n + width - 1) // width
-    for k in range(vectors):
-        xs[k] = load_first(x + k * width, n - k * width, 0)
-    if p.function == LOGISTIC:
-        for k in range(vectors):
-            near[k] = exp(minus_size(xs[k]))
-        for k in range(vectors):
-            v = near[k]
-            near[k] = log1p_of_share(v)
-            far[k] = share_of(v)
-    else:
-        for k in range(vectors):
-            near[k] = scaled_log(xs[k])
-        for k in range(vectors):
-            q = chosen(xs[k], zero, &missing)
-            far[k] = log_corrected(q, part_of(missing, q))
-
-
-cdef inline void any_run(
-    const Elements* p, const real* x, real* grad, real* hess, Run* r
+cdef inline void take_labels(
+    const Elements* p, const Chunk* c, bint as_signs, element_span[real]* s
 ) noexcept nogil:
-    """Losses, gradient and second derivatives, in double but for exponentials and logarithms."""
-    cdef const vec[real]* xs = <const vec[real]*> r.x
-    cdef const vec[real]* near = <const vec[real]*> r.near
-    cdef const vec[real]* far = <const vec[real]*> r.far
-    cdef vec[double]* labels = <vec[double]*> r.labels
-    cdef vec[double] zero = vec[double](0.0), one = vec[double](1.0), keep = vec[double](p.keep)
-    cdef vec[double] share = vec[double](p.share), eps = vec[double](p.eps)
-    cdef vec[double] eps_log = vec[double](log_of(p.eps)), inverse = vec[double](1 / p.divisor)
-    cdef vec[double] v, z, no, yes, weight = one, loss, slope, smaller
-    cdef sum_of_doubles[real] total
-    cdef const double* ratio = NULL
-    cdef Py_ssize_t k, n, width = lanes_of(labels)
-    prepare(p, x, r.n, r)
-    numbers(p.labels + r.at * p.label_size, p.label_kind, r.n, labels)
-    r.good = all_within_unit(labels, r.n, False)
-    if p.function == BINARY:
-        r.good = r.good and stored_within_unit(x, r.n, True)
+    """The labels as they lie where that is possible, else in scratch; of kept ones perhaps their signs."""
+    cdef const char* given = p.labels + c.at * p.label_size
+    cdef vec[real]* room = <vec[real]*> c.labels
+    cdef bint whole = c.n % lanes_of(room) == 0
+    cdef int lane_kind = F64 if real is double else F32
+    s.labels, s.labels_are_signs = room, False
+    s.wide_labels = NULL
+    if kept_labels(p, c.at, c.n, vec[real](-0.0 if as_signs else 1.0), room):
+        s.labels_are_signs = as_signs
+    elif p.label_kind == lane_kind and whole:
+        s.labels = <const vec[real]*> given
+    elif p.label_kind == F64 and real is not double and not all_hard(<const double*> given, c.n):
+        s.wide_labels = <const double*> given
+        if not whole:
+            numbers(given, F64, c.n, <vec[double]*> c.labels)
+            s.wide_labels = <const double*> c.labels
+    else:
+        numbers(given, p.label_kind, c.n, room)
+
+
+cdef inline void take_inputs(
+    const Elements* p, const Chunk* c, const real* x, real* grad, real* hess, element_span[real]* s
+) noexcept nogil:
+    """All of the chunk but its labels."""
+    cdef const vec[real]* like = NULL
+    s.n, s.inputs, s.grad, s.hess, s.streams = c.n, x, grad, hess, c.streams
+    s.losses, s.sample_weight = <vec[real]*> c.losses, c.sample_weight
     if p.pos_weight != NULL:
-        ratio = p.pos_weight + r.at % p.period
-    for k from 0 <= k < r.n by width:
-        n = r.n - k
-        v, z = load_wide(xs, k), labels[k // width]
-        if r.weight != NULL:
-            weight = load_first(r.weight + k, n, 0)
-        if p.function == LOGISTIC:
-            smaller = load_wide(far, k)
-            no = (one - z) * keep + share
-            yes = z * keep + share
-            if ratio != NULL:
-                yes = yes * doubles(ratio + k)
-            loss = logistic_loss(v, load_wide(near, k), no, yes)
-            slope = logistic_gradient(v, smaller, no, yes)
-            if hess != NULL:
-                smaller = (no + yes) * smaller * (one - smaller) * (weight * inverse)
-                store_numbers(hess + k, where_zero(weight, zero, smaller), n)
+        s.pos_weight = p.pos_weight + c.at % p.period
+    s.one_minus_smoothing, s.half_smoothing, s.unit = p.keep, p.share, 1 / p.divisor
+    s.unit_high, s.unit_low = vec[real](s.unit), vec[real](lost(s.unit, like))
+    s.eps, s.eps_in_lanes = p.eps, at_least(p.eps, like)
+    s.eps_log = log_of(p.eps) if p.eps > 0 else 0  # below 0 there is nothing to clip
+
+
+# One chunk ------------------------------------------------------------------------------------------
+
+
+cdef inline bint begins_hard(element_span[real]* s) noexcept nogil:
+    """Whether the labels of the first vector are 0 or 1, as those after them may then be."""
+    cdef label_signs[real] seen
+    seen.of(load_lanes(s.labels, 0))
+    return seen.all_hard()
+
+
+cdef inline bint soft_step(
+    element_span[real]* s, bint binary, bint by_product, bint unweighted, step_scratch[real]* scratch,
+    element_sum[real]* total,
+) noexcept nogil:
+    """One step of any elements; returns whether all labels and probabilities are within [0, 1]."""
+    cdef const vec[real]* labels = s.labels
+    cdef bint any_hard = False, valid
+    cdef bint* find_hard = NULL
+    if unweighted and s.grad != NULL:
+        find_hard = &any_hard
+    prefetch_step(s, 0)
+    valid = s.labels_within_unit(find_hard)
+    s.hard_gradient = NULL
+    if any_hard:
+        if s.wide_labels != NULL:
+            numbers(<const char*> s.wide_labels, F64, s.n, scratch.x)
+            labels = scratch.x
+        if binary:
+            hard_binary_slopes(s, labels, scratch.slopes)
         else:
-            loss = binary_loss(v, z, load_wide(near, k), load_wide(far, k), eps, eps_log)
-            if grad != NULL:
-                slope = binary_slope(v, z, eps)
-        if grad != NULL:
-            store_numbers(grad + k, where_zero(weight, zero, slope * (weight * inverse)), n)
-        loss = first(where_zero(weight, zero, loss * weight), <int> min(n, width))
-        store_narrow(<vec[real]*> r.losses, k, loss)
-        total.add(loss)
-    r.loss = total.value()
+            hard_logistic_slopes(s, labels, scratch.slopes)
+        s.hard_gradient = scratch.slopes
+    if not binary:
+        soft_logistic(s, by_product, scratch.x, scratch.first, scratch.second, total)
+    elif soft_binary(s, scratch.x, scratch.first, scratch.second, total):
+        valid = valid and stored_within_unit(s.inputs, s.n, True)
+    return valid
 
 
-# One run --------------------------------------------------------------------------------------------
+cdef inline void add_elements(
+    const Elements* p, const real* x, real* grad, real* hess, bint by_product, Chunk* c
+) noexcept nogil:
+    """Losses, gradient and second derivatives of a chunk."""
+    cdef element_sum[real] total
+    cdef step_scratch[real] scratch
+    cdef element_span[real] s
+    cdef Py_ssize_t left = c.n
+    cdef bint binary = p.function == BINARY, usual = True
+    cdef bint unweighted = p.pos_weight == NULL and c.sample_weight == NULL and p.share == 0
+    cdef bint hard
+    take_inputs(p, c, x, grad, hess, &s)
+    take_labels(p, c, unweighted and not binary, &s)
+    hard = unweighted and s.wide_labels == NULL
+    while left > 0:
+        s.n = left
+        if hard and begins_hard(&s):
+            if binary:
+                s.skip(hard_binary(&s, by_product, &total, &usual))
+            else:
+                s.skip(hard_logistic(&s, by_product, &total))
+        left = s.n
+        if left > 0:
+            s.n = min(left, STEP * lanes_of(s.losses))
+            if not soft_step(&s, binary, by_product, unweighted, &scratch, &total):
+                c.valid = False
+            left -= s.n
+            s.skip(s.n)
+    if not usual and not stored_within_unit(x, c.n, True):
+        c.valid = False
+    c.loss = total.in_lanes.value() + total.in_double.value()
+    if by_product:
+        c.loss += 0 - total.product.value() if binary else total.product.value()
 
 
-cdef inline void sigmoid_run(const real* x, Py_ssize_t n, real* out, bint streams) noexcept nogil:
+cdef inline void sigmoid_chunk(const real* x, Py_ssize_t n, real* out, bint streams) noexcept nogil:
     cdef Py_ssize_t k, width = lanes_of(<vec[real]*> NULL)
     cdef vec[real] v
     for k from 0 <= k < n by width:
@@ -116,34 +148,39 @@ cdef inline void sigmoid_run(const real* x, Py_ssize_t n, real* out, bint stream
             store_first(out + k, v, n - k)
 
 
-cdef inline void one_run(const Elements* p, Run* r, writer* w, real* like) noexcept nogil:
+cdef inline void loss_chunk(
+    const Elements* p, const real* x, real* grad, real* hess, Chunk* c
+) noexcept nogil:
+    if p.grad == p.x:
+        memcpy(c.copy, x, c.n * sizeof(real))
+        x = <const real*> c.copy
+    add_elements(p, x, grad, hess, c.by_product, c)
+    if c.by_product and c.loss <= c.n * kLeastMean:  # which a product does not know
+        add_elements(p, x, <real*> NULL, <real*> NULL, False, c)
+
+
+cdef inline void one_chunk(const Elements* p, Chunk* c, writer* w, real* like) noexcept nogil:
     """Losses to scratch, gradient and second derivatives to where they belong."""
-    cdef const real* x = (<const real*> p.x) + r.at
+    cdef const real* x = (<const real*> p.x) + c.at
     cdef real* grad = NULL
     cdef real* hess = NULL
     if p.grad != NULL:
-        seek(w[0], <char*> ((<real*> p.grad) + r.at))
-        r.streams = (
-            not w.direct and line_gap(w[0]) == 0 and r.n * sizeof(real) % LINE_BYTES == 0
+        seek(w[0], <char*> ((<real*> p.grad) + c.at))
+        c.streams = (
+            not w.direct and line_gap(w[0]) == 0 and c.n * sizeof(real) % LINE_BYTES == 0
         )
-        grad = <real*> (w.out if r.streams else room(w[0]))
+        grad = <real*> (w.out if c.streams else room(w[0]))
     if p.hess != NULL:
-        seek(w[1], <char*> ((<real*> p.hess) + r.at))
+        seek(w[1], <char*> ((<real*> p.hess) + c.at))
         hess = <real*> room(w[1])
-    r.good = True
+    c.valid = True
     if p.function == SIGMOID:
-        sigmoid_run(x, r.n, grad, r.streams)
+        sigmoid_chunk(x, c.n, grad, c.streams)
     else:
-        if p.grad == p.x:
-            memcpy(r.copy, x, r.n * sizeof(real))
-            x = <const real*> r.copy
-        if r.ordinary and ordinary_run(p, x, grad, r):
-            pass
-        elif not moderate_run(p, x, grad, hess, r):
-            any_run(p, x, grad, hess, r)
-    if r.streams:
-        skip(w[0], r.n * sizeof(real))
+        loss_chunk(p, x, grad, hess, c)
+    if c.streams:
+        skip(w[0], c.n * sizeof(real))
     elif grad != NULL:
-        advance(w[0], r.n * sizeof(real))
+        advance(w[0], c.n * sizeof(real))
     if hess != NULL:
-        advance(w[1], r.n * sizeof(real))
+        advance(w[1], c.n * sizeof(real))

@@ -1,80 +1,77 @@
-"""Losses of independent binary problems: the formulas of one vector of elements."""
+"""The formulas of one vector of elements whose labels are 0 or 1, in lanes.
 
-from ..elementwise.logistic cimport flipped, negative_at_one, quotient
-from ..simd.simd cimport exp, magnitude, product_sum, real, vec, where_below, where_negative, where_zero
+`signed_logit` is the logit where the label is 0 and its negative where it is 1,
+`q` the probability of what the label says, `rest` what rounding took from it; `sign` is -0 where
+the label is 1 and 0 where it is 0. The unit, which a gradient is multiplied by, comes in two numbers.
+"""
 
-cdef enum:
-    SATURATED = 40  # sigmoid(40) is 1, in double too
+from ..elementwise.logistic cimport (
+    flipped, kModerate, kSmallestFactor, log1p_unit, multiply_add, negative_at_one, quotient,
+)
+from ..simd.simd cimport (
+    exp, log_corrected, minimum, positive, product_sum, real, scaled_log, vec, where_below, where_zero,
+)
 
 
 cdef inline vec[real] sigmoid_of(vec[real] x) noexcept nogil:
-    cdef vec[real] one = vec[real](1.0), limit = vec[real](SATURATED)
-    cdef vec[real] e = exp(where_below(limit, x, limit, x))
+    cdef vec[real] one = vec[real](1.0), e = exp(minimum(vec[real](kModerate), x))
     return e / (one + e)
 
 
-cdef inline vec[real] signed_share(
-    vec[real] part, vec[real] e, vec[real] flip, vec[real] high, vec[real] low
+cdef inline vec[real] logistic_loss(vec[real] signed_logit, vec[real] exp_neg_abs) noexcept nogil:
+    """softplus(x) = max(x, 0) + log(1 + exp(-|x|))"""
+    return positive(signed_logit) + log1p_unit(exp_neg_abs)
+
+
+cdef inline vec[real] logistic_slope(
+    vec[real] part, vec[real] e, vec[real] sign, vec[real] unit_high, vec[real] unit_low
 ) noexcept nogil:
-    """part / (1 + e) * (high + low), negative where flip is"""
-    cdef vec[real] rest
-    cdef vec[real] share = quotient(part, vec[real](1.0) + e, &rest)
-    return flipped(product_sum(share, high, low, rest * high), flip)
+    """The unit times part / (1 + e), negative where the label is 1."""
+    cdef vec[real] rest, share = quotient(part, vec[real](1.0) + e, &rest)
+    return flipped(product_sum(share, unit_high, unit_low, rest * unit_high), sign)
 
 
-cdef inline vec[real] chosen(vec[real] p, vec[real] z, vec[real]* missing) noexcept nogil:
+cdef inline vec[real] chosen_of(vec[real] p, vec[real] z, vec[real]* rest) noexcept nogil:
     """1 - p where z is 0, p where it is 1, and what rounding took from it."""
     cdef vec[real] no = vec[real](1.0) - z, other = negative_at_one(p, z), q = no - other
-    missing[0] = (no - q) - other
+    rest[0] = (no - q) - other
     return q
 
 
-cdef inline vec[real] inverse_times(
-    vec[real] q, vec[real] missing, vec[real] high, vec[real] low
+cdef inline vec[real] relative(vec[real] rest, vec[real] q) noexcept nogil:
+    """rest / q, to the digits that it has."""
+    return multiply_add(rest, vec[real](1.0) - q, rest)
+
+
+cdef inline vec[real] log_of_chosen(vec[real] q, vec[real] rest) noexcept nogil:
+    return log_corrected(q, relative(rest, q))
+
+
+cdef inline vec[real] over_chosen(
+    vec[real] q, vec[real] rest, vec[real] unit_high, vec[real] unit_low
 ) noexcept nogil:
-    """(high + low) / (q + missing)"""
-    cdef vec[real] r = vec[real](1.0) / q
-    cdef vec[real] near = high * r
-    cdef vec[real] rest = ((high - near * q) - near * missing) + low
-    return near + rest * r
+    """The unit over q + rest."""
+    cdef vec[real] inverse = vec[real](1.0) / q, most = unit_high * inverse
+    cdef vec[real] missing = ((unit_high - most * q) - most * rest) + unit_low
+    return most + missing * inverse
 
 
-cdef inline vec[double] logistic_loss(
-    vec[double] x, vec[double] near, vec[double] no, vec[double] yes
+# Probabilities that are clipped, 0, or so small that they have no inverse ----------------------------
+
+
+cdef inline vec[real] unusual_loss(
+    vec[real] q, vec[real] loss, vec[real] eps, vec[real] eps_loss
 ) noexcept nogil:
-    """no * softplus(x) + yes * softplus(-x), near = softplus(-|x|); a term whose factor is 0 is 0."""
-    cdef vec[double] factor = where_negative(x, yes, no)
-    return where_zero(factor, vec[double](0.0), factor * magnitude(x)) + (no + yes) * near
+    loss = where_below(q, vec[real](kSmallestFactor), vec[real](0.0) - scaled_log(q), loss)
+    return where_below(q, eps, eps_loss, loss)
 
 
-cdef inline vec[double] logistic_gradient(
-    vec[double] x, vec[double] smaller, vec[double] no, vec[double] yes
+cdef inline vec[real] unusual_slope(
+    vec[real] q, vec[real] slope, vec[real] unit_high, vec[real] unit_low, vec[real] eps
 ) noexcept nogil:
-    """no * sigmoid(x) - yes * sigmoid(-x), smaller = sigmoid(-|x|)"""
-    cdef vec[double] both = (no + yes) * smaller
-    return where_negative(x, both - yes, no - both)
-
-
-cdef inline vec[double] binary_loss(
-    vec[double] p, vec[double] z, vec[double] yes_log, vec[double] no_log, vec[double] eps,
-    vec[double] eps_log,
-) noexcept nogil:
-    """-(z ln max(p, eps) + (1 - z) ln max(1 - p, eps)) from ln p and ln(1 - p); 0 ln 0 is 0."""
-    cdef vec[double] zero = vec[double](0.0), one = vec[double](1.0)
-    cdef vec[double] no = one - z
-    yes_log = where_below(p, eps, eps_log, yes_log)
-    no_log = where_below(one - p, eps, eps_log, no_log)
-    return zero - (where_zero(z, zero, z * yes_log) + where_zero(no, zero, no * no_log))
-
-
-cdef inline vec[double] binary_slope(vec[double] p, vec[double] z, vec[double] eps) noexcept nogil:
-    """(1 - z) / (1 - p) - z / p; a term is 0 where its factor is, or where it is clipped."""
-    cdef vec[double] zero = vec[double](0.0), one = vec[double](1.0)
-    cdef vec[double] no = one - z, q = one - p
-    cdef vec[double] lacking = (one - q) - p  # 1 - p is exactly q + lacking
-    cdef vec[double] inverse = one / q
-    cdef vec[double] slope = no * inverse
-    slope = where_zero(lacking, slope, slope - slope * lacking * inverse)
-    return where_zero(no, zero, where_below(q, eps, zero, slope)) - where_zero(
-        z, zero, where_below(p, eps, zero, z / p)
-    )
+    """Of small q, by way of 2^60 q; past the largest number it is infinite, and where q is clipped, 0."""
+    cdef vec[real] zero = vec[real](0.0), scale = vec[real](1 / kSmallestFactor), scaled = q * scale
+    cdef vec[real] inverse = over_chosen(scaled, zero, unit_high, unit_low) * scale
+    slope = where_below(q, vec[real](kSmallestFactor), inverse, slope)
+    slope = where_zero(slope - slope, slope, unit_high / scaled * scale)
+    return where_below(q, eps, zero, slope)

@@ -1,218 +1,270 @@
-"""Ordinary runs: labels 0 or 1, moderate inputs, no weights.
+"""Elements whose labels are 0 or 1, without weights: all in lanes.
 
-Design. A run is taken to be ordinary, and whether it was is found out beside the computation (logistic.h).
-If it was not, the caller computes it again by other formulas, and writes once more what was written.
+Design. What the gradient of an element is made of depends on that element alone, so that a step with soft
+labels takes that of its hard ones from here. Sums of losses are the logarithm of a product (logistic.h).
 """
 
-from ..elementwise.formulas cimport chosen, inverse_times, signed_share
+from ..elementwise.formulas cimport (
+    chosen_of, log_of_chosen, logistic_loss, logistic_slope, over_chosen, relative, unusual_loss,
+    unusual_slope,
+)
 from ..elementwise.logistic cimport (
-    all_hard, binary_doubt, flipped, from_lane, kLeastMean, log1p_of_share, log_product, logistic_doubt,
-    minus_size, moderate_exp, negative_at_one,
+    bounded_exp, exp_of_negative, flipped, from_lane, kModerate, kSmallestFactor, label_signs, log_product,
+    logit_range, moderate_exp, minus_size, negative_at_one, probability_range,
 )
-from ..elementwise.problem cimport (
-    BINARY, CHUNK, DONE, Elements, kept_labels, LOGISTIC, Outcome, Run, SOFT, TOO_SMALL, UNUSUAL,
-)
-from ..memory.memory cimport F32, F64, numbers, stream
+from ..elementwise.problem cimport STEP
+from ..elementwise.soft_labels cimport element_span, element_sum, write_hessian
+from ..memory.memory cimport stream
 from ..simd.simd cimport (
-    first, kAhead, lanes_of, load_first, load_lanes, log_corrected, lost, positive, prefetch_run, real,
-    store, store_first, vec, where_negative, wide_sum,
+    first, kAhead, lanes_of, load_first, load_lanes, positive, prefetch_run, real, share_of, store,
+    store_first, vec, where_negative, wide_sum,
 )
 
 
-cdef inline const vec[real]* flips_of(
-    const Run* r, const vec[real]* z, Py_ssize_t c, Py_ssize_t vectors, vec[real]* made,
-    logistic_doubt[real]* doubt,
-) noexcept nogil:
-    """Of a chunk from lane c on, -0 where the label is 1 and 0 elsewhere."""
-    cdef Py_ssize_t i, width = lanes_of(z)
-    if r.kept:
-        return from_lane(z, c)
-    for i in range(vectors):
-        made[i] = doubt.see_label(load_lanes(z, c + i * width))
-    return made
-
-
-cdef inline void write_shares(
-    const vec[real]* part, const vec[real]* e, const vec[real]* flips, Py_ssize_t n, vec[real] high,
-    vec[real] low, real* grad, bint streams,
-) noexcept nogil:
-    """The gradient of n elements of a chunk, part / (1 + e) times the unit."""
-    cdef Py_ssize_t i, width = lanes_of(e), whole = n // width
-    cdef vec[real] share
-    for i in range(whole):
-        share = signed_share(part[i], e[i], flips[i], high, low)
-        if streams:
-            stream(grad + i * width, share)
-        else:
-            store(grad + i * width, share)
-    if n % width:
-        share = signed_share(part[whole], e[whole], flips[whole], high, low)
-        store_first(grad + whole * width, share, n % width)
-
-
-cdef inline vec[real] seen(
-    const real* x, vec[real] flip, Py_ssize_t n, logistic_doubt[real]* doubt
-) noexcept nogil:
-    """n logits, negative where the label is 1."""
-    cdef vec[real] v = load_first(x, n, 0)
-    doubt.see(v)
-    return flipped(v, flip)
-
-
-cdef inline Outcome logistic_sum(
-    const real* x, const vec[real]* z, vec[real] high, vec[real] low, real* grad, Run* r
-) noexcept nogil:
-    """The losses' sum without a logarithm for each."""
-    cdef logistic_doubt[real] doubt
-    cdef log_product[real] product
-    cdef vec[real] e[CHUNK + 1]
-    cdef vec[real] made[CHUNK]
-    cdef const vec[real]* flips
-    cdef Py_ssize_t c, i, n, whole, part, width = lanes_of(z), size = CHUNK * width
-    for c from 0 <= c < r.n by size:
-        n = min(size, r.n - c)
-        whole, part = n // width, n % width
-        prefetch_run((<const char*> (x + c)) + kAhead, CHUNK * sizeof(vec[real]))
-        prefetch_run((<const char*> from_lane(z, c)) + kAhead, CHUNK * sizeof(vec[real]))
-        flips = flips_of(r, z, c, (n + width - 1) // width, &made[0], &doubt)
-        for i in range(whole):
-            e[i] = moderate_exp(seen(x + c + i * width, flips[i], width, &doubt))
-        if part:
-            e[whole] = moderate_exp(seen(x + c + whole * width, flips[whole], part, &doubt))
-        if grad != NULL:
-            write_shares(&e[0], &e[0], flips, n, high, low, grad + c, r.streams)
-        if part:
-            e[whole] = first(e[whole], <int> part)
-            whole += 1
-        e[whole] = vec[real](0.0)
-        for i from 0 <= i < whole by 2:
-            product.add(e[i], e[i + 1])
-        product.take_exponents()
-        if c == 0 and not doubt.hard():
-            return SOFT
-    r.loss = product.value()
-    if not doubt.none():
-        return UNUSUAL if doubt.hard() else SOFT
-    return DONE if r.loss > r.n * kLeastMean else TOO_SMALL
-
-
-cdef inline Outcome logistic_apart(
-    const real* x, const vec[real]* z, vec[real] high, vec[real] low, real* grad, Run* r
-) noexcept nogil:
-    """Every loss to scratch, and their sum."""
-    cdef logistic_doubt[real] doubt
-    cdef wide_sum[real] total
-    cdef vec[real]* losses = <vec[real]*> r.losses
-    cdef vec[real] s[CHUNK]
-    cdef vec[real] e[CHUNK]
-    cdef vec[real] made[CHUNK]
-    cdef const vec[real]* flips
-    cdef vec[real] loss, one = vec[real](1.0)
-    cdef Py_ssize_t c, i, n, vectors, width = lanes_of(z), size = CHUNK * width
-    for c from 0 <= c < r.n by size:
-        n = min(size, r.n - c)
-        vectors = (n + width - 1) // width
-        flips = flips_of(r, z, c, vectors, &made[0], &doubt)
-        for i in range(vectors):
-            s[i] = seen(x + c + i * width, flips[i], n - i * width, &doubt)
-            e[i] = moderate_exp(minus_size(s[i]))
-        for i in range(vectors):
-            loss = positive(s[i]) + log1p_of_share(e[i])
-            losses[c // width + i] = loss = first(loss, <int> min(width, n - i * width))
-            total.add(loss)
-        if grad != NULL:
-            for i in range(vectors):
-                s[i] = where_negative(s[i], e[i], one)
-            write_shares(&s[0], &e[0], flips, n, high, low, grad + c, r.streams)
-    r.loss = total.value()
-    if not doubt.none():
-        return UNUSUAL if doubt.hard() else SOFT
-    return DONE
-
-
-cdef inline vec[real] probability(
-    const real* x, vec[real] z, Py_ssize_t n, vec[real]* missing, binary_doubt[real]* doubt
-) noexcept nogil:
-    """n probabilities of what the labels say, and what rounding took from them."""
-    cdef vec[real] v = load_first(x, n, 0), q = chosen(v, z, missing)
-    doubt.see(v, z, q)
-    return q
-
-
-cdef inline vec[real] part_of(vec[real] missing, vec[real] q) noexcept nogil:
-    """missing / q, to the digits that it has."""
-    cdef vec[real] one = vec[real](1.0)
-    return missing * (one + (one - q))
-
-
-cdef inline Outcome binary_run(
-    const real* x, const vec[real]* z, vec[real] high, vec[real] low, real* grad, double eps, Run* r
-) noexcept nogil:
-    """The losses' sum, without a logarithm for each unless they are wanted apart."""
-    cdef binary_doubt[real] doubt
-    cdef log_product[real] product
-    cdef wide_sum[real] total
-    cdef vec[real]* losses = <vec[real]*> r.losses
-    cdef vec[real] q[CHUNK]
-    cdef vec[real] missing[CHUNK]
-    cdef vec[real] slope, zero = vec[real](0.0)
-    cdef Py_ssize_t c, k, i, n, width = lanes_of(z), size = CHUNK * width
-    for c from 0 <= c < r.n by size:
-        n = min(size, r.n - c)
-        for k from 0 <= k < n by width:
-            i = k // width
-            q[i] = probability(x + c + k, load_lanes(z, c + k), n - k, &missing[i], &doubt)
-        if grad != NULL:
-            for k from 0 <= k < n by width:
-                i = k // width
-                slope = negative_at_one(inverse_times(q[i], missing[i], high, low), load_lanes(z, c + k))
-                if r.streams:
-                    stream(grad + c + k, slope)
-                else:
-                    store_first(grad + c + k, slope, n - k)
-        if r.apart:
-            for k from 0 <= k < n by width:
-                i = k // width
-                losses[(c + k) // width] = first(
-                    zero - log_corrected(q[i], part_of(missing[i], q[i])), <int> min(width, n - k)
-                )
-                total.add(losses[(c + k) // width])
-        else:
-            for k from 0 <= k < n by width:
-                i = k // width
-                product.multiply(q[i], part_of(missing[i], q[i]))
-            product.take_exponents()
-    r.loss = total.value() if r.apart else 0 - product.value()
-    if not doubt.none(eps):
-        return UNUSUAL if doubt.hard() else SOFT
-    return DONE if r.apart or r.loss > r.n * kLeastMean else TOO_SMALL
-
-
-cdef inline bint ordinary_run(const Elements* p, const real* x, real* grad, Run* r) noexcept nogil:
-    """Whether the run was ordinary; then it is done."""
-    cdef const vec[real]* z = <const vec[real]*> r.labels
-    cdef double unit = 1 / p.divisor
-    cdef vec[real] high = vec[real](unit), low = vec[real](lost(unit, z))
-    cdef const char* labels = p.labels + r.at * p.label_size
-    cdef Outcome outcome = TOO_SMALL
-    cdef int kind = F64 if sizeof(z[0]) == lanes_of(z) * sizeof(double) else F32
-    r.kept = kept_labels(
-        p, r.at, r.n, vec[real](1.0 if p.function == BINARY else -0.0), <vec[real]*> r.labels
-    )
-    if r.kept:
-        pass
-    elif p.label_kind == kind and r.n % lanes_of(z) == 0:  # they are lanes as they lie
-        z = <const vec[real]*> labels
+cdef inline void prefetch_step(element_span[real]* s, Py_ssize_t k) noexcept nogil:
+    """Asks for what the step from number k on will be followed by in a while."""
+    cdef Py_ssize_t n = STEP * lanes_of(s.labels)
+    prefetch_run((<const char*> (s.inputs + k)) + kAhead, n * sizeof(real))
+    if s.wide_labels != NULL:
+        prefetch_run((<const char*> (s.wide_labels + k)) + kAhead, n * sizeof(double))
     else:
-        if p.label_kind == F64 and not all_hard(<const double*> labels, r.n):
-            r.ordinary = False  # judged as given: a lane may have rounded one to 1
+        prefetch_run((<const char*> from_lane(s.labels, k)) + kAhead, STEP * sizeof(vec[real]))
+
+
+# Logits ---------------------------------------------------------------------------------------------
+
+
+cdef inline bint take_signs(const vec[real]* labels, Py_ssize_t n, vec[real]* signs) noexcept nogil:
+    """The signs of n labels (logistic.h), and whether all of these are 0 or 1."""
+    cdef label_signs[real] seen
+    cdef Py_ssize_t i, width = lanes_of(labels)
+    for i in range((n + width - 1) // width):
+        signs[i] = seen.of(load_lanes(labels, i * width))
+    return seen.all_hard()
+
+
+cdef inline vec[real] signed_logit(const real* x, vec[real] sign, Py_ssize_t n) noexcept nogil:
+    return flipped(load_first(x, n, 0), sign)
+
+
+cdef inline bint take_exps(
+    const real* x, const vec[real]* signs, Py_ssize_t n, vec[real]* part, vec[real]* e
+) noexcept nogil:
+    """Of n logits those numbers of which part / (1 + e) is the sigmoid of the signed logit.
+
+    Of floats both are the exponential, which a product of 1 + e sums up; returns whether all are moderate,
+    without which it does not.
+    """
+    cdef logit_range[real] seen
+    cdef vec[real] v
+    cdef Py_ssize_t i, width = lanes_of(e), whole = n // width, vectors = (n + width - 1) // width
+    if real is double:
+        for i in range(vectors):
+            v = signed_logit(x + i * width, signs[i], n - i * width)
+            e[i] = exp_of_negative(minus_size(v))
+            part[i] = where_negative(v, e[i], vec[real](1.0))
+    else:
+        for i in range(whole):
+            v = signed_logit(x + i * width, signs[i], width)
+            seen.see(v)
+            e[i] = moderate_exp(v)
+        if whole < vectors:
+            v = signed_logit(x + whole * width, signs[whole], n - whole * width)
+            seen.see(v)
+            e[whole] = moderate_exp(v)
+        if not seen.is_moderate():
+            for i in range(vectors):
+                e[i] = bounded_exp(signed_logit(x + i * width, signs[i], n - i * width))
             return False
-        numbers(labels, p.label_kind, r.n, <vec[real]*> r.labels)
-    if p.function == BINARY:
-        outcome = binary_run(x, z, high, low, grad, p.eps, r)
-    elif not r.apart:
-        outcome = logistic_sum(x, z, high, low, grad, r)
-    if outcome == TOO_SMALL and p.function == LOGISTIC:
-        outcome = logistic_apart(x, z, high, low, grad, r)
-    r.ordinary = outcome != SOFT
-    return outcome == DONE
+    return True
+
+
+cdef inline void write_slopes(
+    const vec[real]* part, const vec[real]* e, const vec[real]* signs, Py_ssize_t n, vec[real] unit_high,
+    vec[real] unit_low, real* grad, bint streams,
+) noexcept nogil:
+    cdef Py_ssize_t i, width = lanes_of(e), whole = n // width
+    cdef vec[real] slope
+    for i in range(whole):
+        slope = logistic_slope(part[i], e[i], signs[i], unit_high, unit_low)
+        if streams:
+            stream(grad + i * width, slope)
+        else:
+            store(grad + i * width, slope)
+    if n % width:
+        slope = logistic_slope(part[whole], e[whole], signs[whole], unit_high, unit_low)
+        store_first(grad + whole * width, slope, n % width)
+
+
+cdef inline Py_ssize_t hard_logistic(
+    element_span[real]* s, bint by_product, element_sum[real]* total
+) noexcept nogil:
+    """Losses and derivatives up to a step with other labels; returns how many elements that were."""
+    cdef vec[real] own_part[STEP]
+    cdef vec[real] made[STEP]
+    cdef vec[real] logits[STEP]
+    cdef vec[real] sigmoids[STEP]
+    cdef vec[real] e[STEP + 1]
+    cdef vec[real]* part = &own_part[0] if real is double else &e[0]
+    cdef vec[real]* losses = s.losses
+    cdef const vec[real]* signs = &made[0]
+    cdef const real* x = s.inputs
+    cdef vec[real] loss, high = s.unit_high, low = s.unit_low
+    cdef log_product[real] product = total.product
+    cdef wide_sum[real] in_lanes = total.in_lanes
+    cdef Py_ssize_t k, i, n, vectors, width = lanes_of(signs), size = STEP * width, end = s.n
+    cdef bint moderate = True
+    for k from 0 <= k < end by size:
+        n = min(size, end - k)
+        vectors = (n + width - 1) // width
+        prefetch_step(s, k)
+        if s.labels_are_signs:
+            signs = from_lane(s.labels, k)
+        elif not take_signs(from_lane(s.labels, k), n, &made[0]):
+            end = k
+            break
+        if s.grad != NULL or by_product or real is double:
+            moderate = take_exps(x + k, signs, n, part, &e[0])
+        if s.grad != NULL:
+            write_slopes(part, &e[0], signs, n, high, low, s.grad + k, s.streams)
+        if by_product:
+            if n % width:
+                e[vectors - 1] = first(e[vectors - 1], <int> (n % width))
+            e[vectors] = vec[real](0.0)
+            for i from 0 <= i < vectors by 2:
+                product.add(e[i], e[i + 1])
+            product.take_exponents()
+            if not moderate:  # what is past the largest exponential
+                for i in range(vectors):
+                    loss = signed_logit(x + k + i * width, signs[i], n - i * width)
+                    in_lanes.add(positive(loss - vec[real](kModerate)))
+        else:
+            for i in range(vectors):
+                logits[i] = signed_logit(x + k + i * width, signs[i], n - i * width)
+                if real is not double:
+                    e[i] = exp_of_negative(minus_size(logits[i]))
+            if s.hess != NULL:
+                for i in range(vectors):
+                    sigmoids[i] = share_of(e[i])
+                write_hessian(s.hess + k, &sigmoids[0], n, s.unit)
+            for i in range(vectors):
+                loss = first(logistic_loss(logits[i], e[i]), <int> min(width, n - i * width))
+                losses[k // width + i] = loss
+                in_lanes.add(loss)
+    total.product, total.in_lanes = product, in_lanes
+    return end
+
+
+cdef inline void hard_logistic_slopes(
+    element_span[real]* s, const vec[real]* labels, vec[real]* slopes
+) noexcept nogil:
+    """The gradient of one step, some of whose labels are 0 or 1, as lanes."""
+    cdef vec[real] own_part[STEP]
+    cdef vec[real] signs[STEP]
+    cdef vec[real] e[STEP]
+    cdef vec[real]* part = &own_part[0] if real is double else &e[0]
+    cdef Py_ssize_t i, width = lanes_of(slopes)
+    take_signs(labels, s.n, &signs[0])
+    take_exps(s.inputs, &signs[0], s.n, part, &e[0])
+    for i in range((s.n + width - 1) // width):
+        slopes[i] = logistic_slope(part[i], e[i], signs[i], s.unit_high, s.unit_low)
+
+
+# Probabilities --------------------------------------------------------------------------------------
+
+
+cdef inline bint take_chosen(
+    const real* x, const vec[real]* labels, Py_ssize_t n, vec[real]* q, vec[real]* rest, vec[real] eps,
+    bint* all_hard,
+) noexcept nogil:
+    """The probabilities of what labels say, and what rounding took; returns whether some is unusual."""
+    cdef probability_range[real] seen
+    cdef label_signs[real] seen_labels
+    cdef vec[real] p, z
+    cdef Py_ssize_t i, width = lanes_of(q)
+    for i in range((n + width - 1) // width):
+        p, z = load_first(x + i * width, n - i * width, 0), load_lanes(labels, i * width)
+        q[i] = chosen_of(p, z, &rest[i])
+        seen.see(p, q[i])
+        seen_labels.of(z)
+    all_hard[0] = seen_labels.all_hard()
+    return seen.is_unusual(eps)
+
+
+cdef inline void take_binary_slopes(
+    const vec[real]* q, const vec[real]* rest, const vec[real]* labels, Py_ssize_t n, vec[real] high,
+    vec[real] low, bint unusual, vec[real] eps, vec[real]* slopes, real* grad, bint streams,
+) noexcept nogil:
+    """The gradient, as lanes or to where it belongs."""
+    cdef vec[real] slope
+    cdef Py_ssize_t i, width = lanes_of(q)
+    for i in range((n + width - 1) // width):
+        slope = over_chosen(q[i], rest[i], high, low)
+        if unusual:
+            slope = unusual_slope(q[i], slope, high, low, eps)
+        slope = negative_at_one(slope, load_lanes(labels, i * width))
+        if slopes != NULL:
+            slopes[i] = slope
+        elif streams:
+            stream(grad + i * width, slope)
+        else:
+            store_first(grad + i * width, slope, n - i * width)
+
+
+cdef inline Py_ssize_t hard_binary(
+    element_span[real]* s, bint by_product, element_sum[real]* total, bint* usual
+) noexcept nogil:
+    """Likewise; tells whether all probabilities are usual, and so within [0, 1]."""
+    cdef vec[real] q[STEP]
+    cdef vec[real] rest[STEP]
+    cdef vec[real]* losses = s.losses
+    cdef const vec[real]* labels
+    cdef vec[real] loss, eps = s.eps_in_lanes, eps_loss = vec[real](0 - s.eps_log), zero = vec[real](0.0)
+    cdef log_product[real] product = total.product
+    cdef wide_sum[real] in_lanes = total.in_lanes
+    cdef Py_ssize_t k, i, n, vectors, width = lanes_of(&q[0]), size = STEP * width, end = s.n
+    cdef bint all_hard, unusual, large_unit = s.unit > 1 / kSmallestFactor
+    for k from 0 <= k < end by size:
+        n = min(size, end - k)
+        vectors = (n + width - 1) // width
+        prefetch_step(s, k)
+        labels = from_lane(s.labels, k)
+        unusual = take_chosen(s.inputs + k, labels, n, &q[0], &rest[0], eps, &all_hard)
+        if not all_hard:
+            end = k
+            break
+        if unusual:
+            usual[0] = False
+        unusual = unusual or large_unit
+        if s.grad != NULL:
+            take_binary_slopes(
+                &q[0], &rest[0], labels, n, s.unit_high, s.unit_low, unusual, eps, <vec[real]*> NULL,
+                s.grad + k, s.streams,
+            )
+        if by_product and not unusual:
+            for i in range(vectors):
+                product.multiply(q[i], relative(rest[i], q[i]))
+            product.take_exponents()
+        else:
+            for i in range(vectors):
+                loss = zero - log_of_chosen(q[i], rest[i])
+                if unusual:
+                    loss = unusual_loss(q[i], loss, eps, eps_loss)
+                losses[k // width + i] = loss = first(loss, <int> min(width, n - i * width))
+                in_lanes.add(loss)
+    total.product, total.in_lanes = product, in_lanes
+    return end
+
+
+cdef inline void hard_binary_slopes(
+    element_span[real]* s, const vec[real]* labels, vec[real]* slopes
+) noexcept nogil:
+    """The gradient of one step, some of whose labels are 0 or 1, as lanes."""
+    cdef vec[real] q[STEP]
+    cdef vec[real] rest[STEP]
+    cdef bint all_hard
+    take_chosen(s.inputs, labels, s.n, &q[0], &rest[0], s.eps_in_lanes, &all_hard)
+    take_binary_slopes(
+        &q[0], &rest[0], labels, s.n, s.unit_high, s.unit_low, True, s.eps_in_lanes, slopes,
+        <real*> NULL, False,
+    )

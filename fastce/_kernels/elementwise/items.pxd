@@ -1,36 +1,32 @@
-"""Losses of independent binary problems: items and their runs.
+"""Losses of independent binary problems: items and their chunks.
 
 Design. An item is what the user counts: an element, or the sum over one axis. Memory is [outer, summed,
-inner], C order: item (o, i) consists of the elements (o, k, i). A block of items is walked in runs of
-elements that lie one after another (runs.pxd).
+inner], C order: item (o, i) consists of the elements (o, k, i). A block of items is walked in chunks of
+elements that lie one after another (chunk.pxd).
 """
 
 from libc.string cimport memcpy
 
-from ..elementwise.chunk cimport one_run
-from ..elementwise.problem cimport BINARY, Elements, keep_labels, Run, RUN, take_scratch
+from ..elementwise.chunk cimport one_chunk
+from ..elementwise.label_bits cimport keep_labels
+from ..elementwise.problem cimport BINARY, Chunk, CHUNK, Elements, take_scratch
 from ..memory.memory cimport F32, F64, finish, numbers, writer
+from ..parallel.totals cimport add_exactly, Totals
 from ..simd.simd cimport (
     add_lanes, all_within_unit, lanes_of, put_doubles, real, row_sums, set_lane, stored_within_unit, vec,
 )
-from ..softmax.row_group cimport add_exactly
 
 
-cdef struct Count:
-    double loss, loss_lost
-    Py_ssize_t bad  # an element at or shortly before the first that is refused, or -1
-
-
-cdef inline void run_at(
-    const Elements* p, Run* r, Py_ssize_t at, Py_ssize_t n, const double* weight, writer* w, Count* count,
+cdef inline void chunk_at(
+    const Elements* p, Chunk* c, Py_ssize_t at, Py_ssize_t n, const double* weight, writer* w, Totals* totals,
     real* like,
 ) noexcept nogil:
     """The elements at … at + n - 1: losses to scratch and to the sum, the rest to where it belongs."""
-    r.at, r.n, r.weight, r.loss = at, n, weight, 0
-    one_run(p, r, w, like)
-    add_exactly(&count.loss, &count.loss_lost, r.loss)
-    if not r.good and count.bad < 0:
-        count.bad = at
+    c.at, c.n, c.sample_weight, c.loss = at, n, weight, 0
+    one_chunk(p, c, w, like)
+    add_exactly(&totals.loss, &totals.loss_lost, c.loss)
+    if not c.valid and totals.bad_row < 0:
+        totals.bad_row = at
 
 
 cdef inline const double* weight_of(const Elements* p, Py_ssize_t item) noexcept nogil:
@@ -39,22 +35,22 @@ cdef inline const double* weight_of(const Elements* p, Py_ssize_t item) noexcept
 
 
 cdef inline void elements_as_items(
-    const Elements* p, Run* r, Py_ssize_t begin, Py_ssize_t end, writer* w, Count* count, real* like
+    const Elements* p, Chunk* c, Py_ssize_t begin, Py_ssize_t end, writer* w, Totals* totals, real* like
 ) noexcept nogil:
     """Every element is an item."""
     cdef Py_ssize_t at, n, size = sizeof(vec[real]) // lanes_of(<vec[real]*> NULL)
-    for at from begin <= at < end by RUN:
-        n = min(RUN, end - at)
-        run_at(p, r, at, n, weight_of(p, at), w, count, like)
+    for at from begin <= at < end by CHUNK:
+        n = min(CHUNK, end - at)
+        chunk_at(p, c, at, n, weight_of(p, at), w, totals, like)
         if p.losses != NULL:
-            memcpy(p.losses + at * size, r.losses, n * size)
+            memcpy(p.losses + at * size, c.losses, n * size)
 
 
 cdef inline const double* weights_of_rows(
-    const Elements* p, Run* r, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t summed
+    const Elements* p, Chunk* c, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t summed
 ) noexcept nogil:
     """The weights of rows, once for each of their elements."""
-    cdef double* weights = <double*> r.weights
+    cdef double* weights = <double*> c.weights
     cdef const double* weight = weight_of(p, row)
     cdef Py_ssize_t i, k, width = sizeof(vec[double]) // sizeof(double)
     if weight == NULL:
@@ -66,65 +62,65 @@ cdef inline const double* weights_of_rows(
 
 
 cdef inline void rows_as_items(
-    const Elements* p, Run* r, Py_ssize_t begin, Py_ssize_t end, writer* w, Count* count, real* like
+    const Elements* p, Chunk* c, Py_ssize_t begin, Py_ssize_t end, writer* w, Totals* totals, real* like
 ) noexcept nogil:
-    """An item is a row of `summed` elements one after another: several rows to a run, or several runs."""
-    cdef Py_ssize_t rows = max(1, RUN // p.summed), row = begin, k, n, some
+    """An item is a row of `summed` elements one after another: several rows to a chunk, or several chunks."""
+    cdef Py_ssize_t rows = max(1, CHUNK // p.summed), row = begin, k, n, some
     cdef double total
     if rows > 16:
         rows -= rows % 16  # whole vectors
     while row < end:
         some = min(rows, end - row)
-        if p.summed <= RUN:
-            run_at(
-                p, r, row * p.summed, some * p.summed, weights_of_rows(p, r, row, some, p.summed), w,
-                count, like,
+        if p.summed <= CHUNK:
+            chunk_at(
+                p, c, row * p.summed, some * p.summed, weights_of_rows(p, c, row, some, p.summed), w,
+                totals, like,
             )
             if p.losses != NULL:
-                write_row_sums(p, r, row, some, like)
+                write_row_sums(p, c, row, some, like)
         else:
             total = 0
-            for k from 0 <= k < p.summed by RUN:
-                n = min(RUN, p.summed - k)
-                run_at(
-                    p, r, row * p.summed + k, n, weights_of_rows(p, r, row, 1, n), w, count, like,
+            for k from 0 <= k < p.summed by CHUNK:
+                n = min(CHUNK, p.summed - k)
+                chunk_at(
+                    p, c, row * p.summed + k, n, weights_of_rows(p, c, row, 1, n), w, totals, like,
                 )
-                total += r.loss
+                total += c.loss
             if p.losses != NULL:
                 set_lane(<vec[real]*> p.losses, row, total)
         row += some
 
 
 cdef inline void write_row_sums(
-    const Elements* p, Run* r, Py_ssize_t row, Py_ssize_t rows, real* like
+    const Elements* p, Chunk* c, Py_ssize_t row, Py_ssize_t rows, real* like
 ) noexcept nogil:
-    """Sums the losses of each of the run's rows."""
+    """Sums the losses of each of the chunk's rows."""
     cdef double[8] sums
     cdef Py_ssize_t i, k, width = sizeof(vec[double]) // sizeof(double)
     for i from 0 <= i < rows by width:
-        put_doubles(&sums[0], row_sums(<const vec[real]*> r.losses, i * p.summed, p.summed))
+        put_doubles(&sums[0], row_sums(<const vec[real]*> c.losses, i * p.summed, p.summed))
         for k in range(min(width, rows - i)):
             set_lane(<vec[real]*> p.losses, row + i + k, sums[k])
 
 
 cdef inline void columns_as_items(
-    const Elements* p, Run* r, Py_ssize_t begin, Py_ssize_t end, writer* w, Count* count, real* like
+    const Elements* p, Chunk* c, Py_ssize_t begin, Py_ssize_t end, writer* w, Totals* totals, real* like
 ) noexcept nogil:
     """Items lie side by side, the elements of each a stride apart."""
-    cdef double[RUN] sums
-    cdef double[RUN] lost
+    cdef double[CHUNK] sums
+    cdef double[CHUNK] lost
     cdef Py_ssize_t item = begin, k, n, j, outer, inner
     while item < end:
         outer, inner = item // p.inner, item % p.inner
-        n = min(RUN, p.inner - inner, end - item)
+        n = min(CHUNK, p.inner - inner, end - item)
         for j in range((n + 7) // 8 * 8):  # whole vectors
             sums[j] = lost[j] = 0
         for k in range(p.summed):
-            run_at(
-                p, r, (outer * p.summed + k) * p.inner + inner, n, weight_of(p, item), w, count, like,
+            chunk_at(
+                p, c, (outer * p.summed + k) * p.inner + inner, n, weight_of(p, item), w, totals, like,
             )
             if p.losses != NULL:
-                add_lanes(<const vec[real]*> r.losses, n, &sums[0], &lost[0])
+                add_lanes(<const vec[real]*> c.losses, n, &sums[0], &lost[0])
         if p.losses != NULL:
             for j in range(n):
                 if lost[j] - lost[j] == 0:  # of sums that are finite
@@ -134,20 +130,17 @@ cdef inline void columns_as_items(
 
 
 cdef inline void elements_of_block(
-    const Elements* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Count* count, real* like
+    const Elements* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Totals* totals, real* like
 ) noexcept nogil:
     """The items begin … end - 1."""
-    cdef Run r
-    take_scratch(p, scratch, &r)
-    r.apart = sizeof(vec[real]) == lanes_of(<vec[real]*> NULL) * sizeof(double) or (
-        p.losses != NULL and (p.inner > 1 or p.summed <= RUN)
-    )
+    cdef Chunk c
+    take_scratch(p, scratch, &c, like)
     if p.summed == 1:
-        elements_as_items(p, &r, begin, end, w, count, like)
+        elements_as_items(p, &c, begin, end, w, totals, like)
     elif p.inner == 1:
-        rows_as_items(p, &r, begin, end, w, count, like)
+        rows_as_items(p, &c, begin, end, w, totals, like)
     else:
-        columns_as_items(p, &r, begin, end, w, count, like)
+        columns_as_items(p, &c, begin, end, w, totals, like)
     finish(w[0])
     finish(w[1])
 
@@ -160,8 +153,8 @@ cdef inline bint labels_are_good(
     cdef const char* labels
     cdef Py_ssize_t at, n
     cdef bint good
-    for at from begin <= at < end by RUN:
-        n = min(RUN, end - at)
+    for at from begin <= at < end by CHUNK:
+        n = min(CHUNK, end - at)
         labels = p.labels + at * p.label_size
         if p.hard != NULL and keep_labels(p, at, n, scratch):
             good = True

@@ -1,9 +1,4 @@
-// What sigmoid cross-entropy needs of one vector where labels are 0 or 1 and logits are moderate.
-//
-// Design. With s = -x where the label is 1 and s = x where it is 0, the loss is log(1 + exp(s)) and the
-// gradient exp(s) / (1 + exp(s)) with the sign of s / x. Within |x| <= kModerate the exponential needs no
-// care for its range, and the losses of a run can be summed without a logarithm each: as that of a product.
-// Whether labels and logits were such is found out beside the computation, and known at the end of the run.
+// What the losses of independent binary problems need of one vector, and of the labels and sums of many.
 #pragma once
 
 #include "simd/exp.h"
@@ -12,8 +7,12 @@
 
 namespace fastce {
 
-// Sixteen factors 1 + exp(40), two to a step, stay within the range of a double (log_product).
+// sigmoid(40) is 1, in double too, and log(1 + exp(40)) is 40. Sixteen factors 1 + exp(40), two to a step, stay
+// within the range of a double (log_product).
 constexpr double kModerate = 40;
+
+// Sixteen probabilities that are no smaller stay within the range of a double, too, and so does 1 / p of floats.
+constexpr double kSmallestFactor = 0x1p-60;
 
 // The sum of losses smaller than this on the average is not taken from a product, which rounds by 2^-53.
 constexpr double kLeastMean = 1e-8;
@@ -27,14 +26,9 @@ template <class T> FASTCE_INLINE vec<T> negative_at_one(vec<T> x, vec<T> z) {
     return from_bits<T>(bits<T>(x.v) ^ (bits<T>(z.v) << 2 & sign_bit<T>()));
 }
 
-// The array from lane k on.
-template <class T> FASTCE_INLINE const vec<T>* from_lane(const vec<T>* v, ptrdiff_t k) {
-    return reinterpret_cast<const vec<T>*>(lanes(v) + k);
-}
-
 // x, or -x where the other, 0 or -0, has a sign.
-template <class T> FASTCE_INLINE vec<T> flipped(vec<T> x, vec<T> flip) {
-    return from_bits<T>(bits<T>(x.v) ^ bits<T>(flip.v));
+template <class T> FASTCE_INLINE vec<T> flipped(vec<T> x, vec<T> sign) {
+    return from_bits<T>(bits<T>(x.v) ^ bits<T>(sign.v));
 }
 
 // v, or -v where x has the sign bit; yes where it has it, else no.
@@ -46,18 +40,25 @@ template <class T> FASTCE_INLINE vec<T> where_sign(vec<T> x, vec<T> yes, vec<T> 
 }
 
 // |x|, -|x|
-template <class T> FASTCE_INLINE vec<T> size_of(vec<T> x) {
-    return from_bits<T>(bits<T>(x.v) & ~sign_bit<T>());
-}
-template <class T> FASTCE_INLINE vec<T> minus_size(vec<T> x) {
-    return from_bits<T>(bits<T>(x.v) | sign_bit<T>());
+template <class T> FASTCE_INLINE vec<T> size_of(vec<T> x) { return from_bits<T>(bits<T>(x.v) & ~sign_bit<T>()); }
+template <class T> FASTCE_INLINE vec<T> minus_size(vec<T> x) { return from_bits<T>(bits<T>(x.v) | sign_bit<T>()); }
+
+// The array from lane k on.
+template <class T> FASTCE_INLINE const vec<T>* from_lane(const vec<T>* v, ptrdiff_t k) {
+    return reinterpret_cast<const vec<T>*>(lanes(v) + k);
 }
 
-template <class T, class Lanes> FASTCE_INLINE bool all_zero(Lanes v) {
-    bool zero = true;
-    for (int k = 0; k < vec<T>::lanes; ++k) zero &= v[k] == 0;
-    return zero;
+// Whether any bit of a vector is set.
+template <class V> FASTCE_INLINE bool any_bit(V v) {
+    uint64_t part[sizeof v / 8], found = 0;
+    memcpy(part, &v, sizeof v);
+    for (uint64_t p : part) found |= p;
+    return found != 0;
 }
+template <class T, class Lanes> FASTCE_INLINE bool all_zero(Lanes v) { return !any_bit(v); }
+
+// Labels --------------------------------------------------------------------------------------------
+// z^2 - z is 0 where z is 0 or 1, negative between them, and neither elsewhere.
 
 // Whether all of n labels are 0 or 1.
 inline bool all_hard(const double* z, ptrdiff_t n) {
@@ -66,53 +67,70 @@ inline bool all_hard(const double* z, ptrdiff_t n) {
         const auto v = load(z + k, n - k, 0.0).v;
         soft |= bits<double>(v * v - v);
     }
-    return all_zero<double>(soft);
+    return !any_bit(soft);
 }
 
-// Whether all logits seen were moderate, and all labels 0 or 1.
-template <class T> struct logistic_doubt {
-    typename vec<T>::bits labels{};
+// Whether all of n labels are within [0, 1]; if asked for, whether any is 0 or 1.
+template <class S> inline bool labels_within_unit(const S* z, ptrdiff_t n, int* any_hard) {
+    typename vec<S>::mask hard{}, outside{};
+    for (ptrdiff_t k = 0; k < n; k += vec<S>::lanes) {
+        const auto v = load(z + k, n - k, 0.5).v, d = v * v - v;
+        outside |= ~(d <= 0);
+        if (any_hard) hard |= d == 0;
+    }
+    if (any_hard) *any_hard = any_bit(hard);
+    return !any_bit(outside);
+}
+
+// The sign of each label, -0 where it is 1 and 0 where it is 0, and whether all of those seen were one of these.
+template <class T> struct label_signs {
+    typename vec<T>::bits soft{};
+
+    FASTCE_INLINE vec<T> of(vec<T> z) {
+        soft |= bits<T>(z.v * z.v - z.v);
+        return negative_at_one(vec<T>(0.0), z);
+    }
+    FASTCE_INLINE bool all_hard() const { return !any_bit(soft); }
+};
+
+// The largest magnitude of logits.
+template <class T> struct logit_range {
     typename vec<T>::mask largest{};  // as integers, finite numbers, infinity and NaN are in this order
 
     FASTCE_INLINE void see(vec<T> x) {
         const auto size = (typename vec<T>::mask)(size_of(x).v);
         largest = size > largest ? size : largest;
     }
-    // -0 where a label is 1, 0 where it is 0.
-    FASTCE_INLINE vec<T> see_label(vec<T> z) {
-        labels |= bits<T>(z.v * z.v - z.v);
-        return negative_at_one(vec<T>(0.0), z);
-    }
-    FASTCE_INLINE bool hard() const { return all_zero<T>(labels); }
-    FASTCE_INLINE bool none() const {
-        const vec<T> size = from_bits<T>((typename vec<T>::bits)largest), limit(kModerate);
-        return hard() && all_zero<T>(!(size.v <= limit.v));
-    }
+    FASTCE_INLINE bool is_moderate() const { return !any_bit(largest > (typename vec<T>::mask)(vec<T>(kModerate).v)); }
 };
 
-// Whether all probabilities seen were within [0, 1], all labels 0 or 1, and no q, the probability of what
-// a label says, so small that it was clipped or sixteen of them leave the range of a double.
-template <class T> struct binary_doubt {
-    typename vec<T>::bits labels{}, largest{};  // -0, negative numbers and NaN are larger than 1
+// Probabilities p, and q, which are those of what labels say or no smaller than that.
+template <class T> struct probability_range {
+    typename vec<T>::bits largest{};  // -0, negative numbers and NaN are larger than 1
     vec<T> least{1.0};
 
-    FASTCE_INLINE void see(vec<T> p, vec<T> z, vec<T> q) {
+    FASTCE_INLINE void see(vec<T> p, vec<T> q) {
         const auto size = bits<T>(p.v);
         largest = size > largest ? size : largest;
         least = q.v < least.v ? q.v : least.v;
-        labels |= bits<T>(z.v * z.v - z.v);
     }
-    FASTCE_INLINE bool hard() const { return all_zero<T>(labels); }
-    FASTCE_INLINE bool none(double eps) const {
-        const vec<T> size = from_bits<T>(largest);
-        bool good = hard();
-        for (int k = 0; k < vec<T>::lanes; ++k)
-            good &= size.v[k] >= 0 && size.v[k] <= 1 && least.v[k] >= 0x1p-60 && double(least.v[k]) >= eps;
-        return good;
+    // Whether one is clipped, too small for a product or for 1 / q, negative zero, NaN, or no probability.
+    FASTCE_INLINE bool is_unusual(vec<T> eps) const {
+        const vec<T> one(1.0), limit = maximum(eps, vec<T>(kSmallestFactor));
+        return any_bit((largest > bits<T>(one.v)) | (typename vec<T>::bits)(least.v < limit.v));
     }
 };
 
-// exp of moderate numbers.
+// Formulas -------------------------------------------------------------------------------------------
+
+// a b + c, which compilers contract or not from one place to the next; here always, where the processor can.
+template <class T> FASTCE_INLINE vec<T> multiply_add(vec<T> a, vec<T> b, vec<T> c) {
+    if constexpr (kHasFma) return typename vec<T>::raw(multiply_add(a.v, b.v, c.v));
+    else return a * b + c;
+}
+
+// exp of moderate numbers; and the same of any, where what is smaller than any normal number is 0, and what is past
+// the largest moderate number is taken for it.
 template <class T> FASTCE_INLINE vec<T> moderate_exp(vec<T> x) {
     using raw = typename vec<T>::raw;
     if constexpr (sizeof(lane_t<T>) == 8) {
@@ -121,6 +139,24 @@ template <class T> FASTCE_INLINE vec<T> moderate_exp(vec<T> x) {
         raw z = x.v * 1.44269504088896341f + bits_of<float>::rounder;
         raw p = exp_near_zero(reduced(x.v, z - bits_of<float>::rounder), 1.0f);
         return from_bits<T>(bits<T>(p) + (bits<T>(z) << bits_of<float>::mantissa));
+    }
+}
+template <class T> FASTCE_INLINE vec<T> bounded_exp(vec<T> x) {
+    const vec<T> lowest(double(bits_of<lane_t<T>>::lowest));
+    const vec<T> e = moderate_exp(minimum(vec<T>(kModerate), maximum(lowest, x)));
+    return select<T>(x.v >= lowest.v, e, select<T>(x.v < lowest.v, vec<T>(0.0), x));
+}
+
+// exp(x) for x <= 0. float: the rounder holds the exponent's bias, so that where x is at the lower end 2^n is 0.
+template <class T> FASTCE_INLINE vec<T> exp_of_negative(vec<T> x) {
+    using raw = typename vec<T>::raw;
+    if constexpr (sizeof(lane_t<T>) == 8) {
+        return exp(x);
+    } else {
+        constexpr float rounder = bits_of<float>::rounder + bits_of<float>::bias;
+        const raw y = maximum(vec<T>(-88.02969193111305), x).v;  // -127 ln 2
+        const raw z = y * 1.44269504088896341f + rounder;
+        return exp_near_zero(reduced(y, z - rounder), 1.0f) * from_bits<T>(bits<T>(z) << bits_of<float>::mantissa);
     }
 }
 
@@ -141,7 +177,7 @@ template <class T> FASTCE_INLINE vec<T> quotient(vec<T> x, vec<T> divisor, vec<T
 
 // log(1 + e) for 0 <= e <= 1. float: e - e^2 Q(e) with a minimax polynomial Q: 0.9 ulp, 1.4 without fused
 // multiply-add.
-template <class T> FASTCE_INLINE vec<T> log1p_of_share(vec<T> e) {
+template <class T> FASTCE_INLINE vec<T> log1p_unit(vec<T> e) {
     if constexpr (sizeof(lane_t<T>) == 8) {
         return log1p(e);
     } else {
@@ -161,6 +197,8 @@ template <class T> FASTCE_INLINE vec<T> log1p_of_share(vec<T> e) {
         }
     }
 }
+
+// Sums -----------------------------------------------------------------------------------------------
 
 // The exponents of positive numbers, of which 1 to 2 is left; and the logarithm of 2 to the sum of such.
 FASTCE_INLINE vec<double>::bits exponents_out_of(vec<double>& x) {
@@ -197,6 +235,8 @@ template <class T> struct log_product {
             rest = rest + small;
         }
     }
+    // To be called before the next, where there may be NaN, which would lose its exponent.
+    FASTCE_INLINE void keep_nan() { rests = rests + ((low - low) + (high - high)); }
     // To be called after at most sixteen factors.
     FASTCE_INLINE void take_exponents() {
         count += exponents_out_of(low) + exponents_out_of(high);

@@ -21,6 +21,7 @@ cdef extern from "<memory/strided.h>" namespace "fastce" nogil:
         Py_ssize_t size, itemsize
     void no_axes(layout*)
     void add_axis(layout*, Py_ssize_t length, Py_ssize_t stride)
+    int LONG_DOUBLE
     layout in_memory_order(const layout&)
     void prefetch_elements(const layout*, Py_ssize_t first, Py_ssize_t n)
     void integers_at(const layout*, Py_ssize_t first, Py_ssize_t n, int64_t* out)
@@ -42,5 +43,7 @@ cdef extern from "<memory/stream.h>" namespace "fastce" nogil:
     void skip "fastce::commit_streamed"(writer&, Py_ssize_t)
     void advance "fastce::commit"(writer&, Py_ssize_t)
     void finish(writer&)
+
+cdef extern from "<memory/roofline.h>" namespace "fastce" nogil:
     int64_t sweep_bytes(const char*, Py_ssize_t)
     void copy_bytes(const char*, char*, Py_ssize_t)

@@ -2,6 +2,7 @@
 
 from libc.math cimport INFINITY, NAN
 
+from ..parallel.totals cimport add_exactly, Totals
 from ..simd.simd cimport (
     doubles, exp, has_nan, index_of, kExpScale, lane_sum, log1p, log_for, multiply_subtract, put_doubles,
     real, set_lane, store_narrow_first, vec, where_below, where_zero,
@@ -9,11 +10,13 @@ from ..simd.simd cimport (
 from ..softmax.problem cimport (
     GRADIENT, LOG_SOFTMAX, LOGSUMEXP, Problem, is_smoothed, needs_maximum, targets_vary,
 )
-from ..softmax.row_group cimport WIDTH, RowGroup, Tally, add_exactly
+from ..softmax.row_group cimport WIDTH, RowGroup
 from ..softmax.rows cimport coefficients_of, kUnderflowBelow, row_coefficients
 
 
-cdef inline void set_reference(RowGroup* g, Py_ssize_t i, const real* x, Py_ssize_t n, Py_ssize_t stride) noexcept nogil:
+cdef inline void set_reference(
+    RowGroup* g, Py_ssize_t i, const real* x, Py_ssize_t n, Py_ssize_t stride
+) noexcept nogil:
     """Makes the class of the row's maximum its reference; NaN prevails where the maximum is infinite."""
     g.label[i] = index_of(x, n, stride, g.row_max[i])
     if not -INFINITY < g.row_max[i] < INFINITY and has_nan(x, n, stride):
@@ -85,12 +88,12 @@ cdef inline void write_logsumexp(const Problem* p, RowGroup* g, real* like) noex
         set_lane(<vec[real]*> p.losses, g.first + i, g.row_max[i] + log_sum)
 
 
-cdef inline void end_group(const Problem* p, RowGroup* g, Tally* tally, real* like) noexcept nogil:
+cdef inline void end_group(const Problem* p, RowGroup* g, Totals* totals, real* like) noexcept nogil:
     """The losses of a group: added up, and written if asked for."""
     cdef vec[double] total = vec[double](0.0)
     cdef Py_ssize_t i
     if g.fused_loss >= 0:
-        add_exactly(&tally.loss, &tally.loss_lost, g.fused_loss)
+        add_exactly(&totals.loss, &totals.loss_lost, g.fused_loss)
         return
     if p.output == LOGSUMEXP:
         write_logsumexp(p, g, like)
@@ -101,7 +104,7 @@ cdef inline void end_group(const Problem* p, RowGroup* g, Tally* tally, real* li
         total = total + doubles(g.loss + i)
         if p.losses != NULL:
             store_narrow_first(<vec[real]*> p.losses, g.first + i, doubles(g.loss + i), g.rows - i)
-    add_exactly(&tally.loss, &tally.loss_lost, lane_sum(total))
+    add_exactly(&totals.loss, &totals.loss_lost, lane_sum(total))
 
 
 # Coefficients ---------------------------------------------------------------------------------------
@@ -112,7 +115,8 @@ cdef inline void find_hess_scales(
 ) noexcept nogil:
     """The Hessian's coefficients: alpha p (1 - p), and 2 z_loss p^2 from the square of lse."""
     cdef vec[double] square = vec[double](2 * p.z_loss) * grad_scale
-    cdef vec[double] label = doubles(g.exp_label + i) * f.inverse, others = doubles(g.sum_others + i) * f.inverse
+    cdef vec[double] label = doubles(g.exp_label + i) * f.inverse
+    cdef vec[double] others = doubles(g.sum_others + i) * f.inverse
     put_doubles(g.inverse_sum + i, f.inverse / vec[double](kExpScale))
     put_doubles(g.hess_scale + i, f.alpha)
     put_doubles(g.hess_square + i, square)
@@ -160,7 +164,9 @@ cdef inline void find_coefficients(const Problem* p, RowGroup* g, Py_ssize_t i) 
         find_hess_scales(p, g, i, f, grad_scale)
 
 
-cdef inline double hess_of_winner(const RowGroup* g, Py_ssize_t i, double exp_winner, double others) noexcept nogil:
+cdef inline double hess_of_winner(
+    const RowGroup* g, Py_ssize_t i, double exp_winner, double others
+) noexcept nogil:
     """The Hessian's entry of a class that is the clear winner, from the sum of all other exponentials."""
     cdef double total = g.sum_others[i] + g.exp_label[i], p = exp_winner / total
     return p * (g.hess_scale[i] * (others / total) + g.hess_square[i] * p)

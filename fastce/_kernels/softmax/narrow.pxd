@@ -1,21 +1,18 @@
 """Rows of few classes, where their mean or sum and its gradient are all that is asked for.
 
-Design. A run of 256 rows is one step of tile/two_class.h or of lanes/transposed.h. Where labels or logits are not as
-those need them, and for the last few rows, tiles do the same in smaller steps, by the same formulas for each row;
-they also tell what is wrong with labels.
-"""
+Design. A run of 256 rows is one step of tile/two_class.h or of lanes/transposed.h. Where labels or logits are
+not as those need them, and for the last few rows, tiles do the same in smaller steps, by the same formulas
+for each row; they also tell what is wrong with labels."""
 
 from libc.stdint cimport int64_t
 
 from ..memory.memory cimport advance, find_integers, line_gap, room, seek, skip, writer
+from ..parallel.totals cimport add_exactly, Totals
 from ..simd.simd cimport lane, lanes_of, real, set_number, vec
 from ..softmax.lanes.transposed cimport end_transposed, kFewClasses, write_transposed
 from ..softmax.outputs cimport row_lanes
 from ..softmax.problem cimport Problem, has_default_options
-from ..softmax.row_group cimport Tally, add_exactly
-from ..softmax.rows cimport (
-    all_classes, grad_lanes, kFusedRows, kFusedVectors, kLeastScale, kMostScale,
-)
+from ..softmax.rows cimport all_classes, grad_lanes, kFusedRows, kFusedVectors, kLeastScale, kMostScale
 from ..softmax.shift cimport looks_shifted
 from ..softmax.tile.spread cimport write_row_gradients
 from ..softmax.tile.sum cimport exps_as_they_lie, part_bytes, tiles_of_block
@@ -104,7 +101,7 @@ cdef inline double few_classes_of_run(
 
 
 cdef inline bint fuse_rows(
-    const Problem* p, Py_ssize_t begin, Py_ssize_t rows, char* scratch, writer* w, Tally* tally, real* like
+    const Problem* p, Py_ssize_t begin, Py_ssize_t rows, char* scratch, writer* w, Totals* totals, real* like
 ) noexcept nogil:
     """Losses and gradients of a run; False, and nothing written, where tiles have to do it."""
     cdef int64_t[kFusedRows] read
@@ -120,19 +117,19 @@ cdef inline bint fuse_rows(
         sum = few_classes_of_run(p, begin, label, rows, scratch, w, like)
     if sum < 0:
         return False
-    add_exactly(&tally.loss, &tally.loss_lost, sum)
-    tally.valid += rows
+    add_exactly(&totals.loss, &totals.loss_lost, sum)
+    totals.valid += rows
     return True
 
 
 cdef inline void narrow_rows_of_block(
-    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Tally* tally, real* like
+    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Totals* totals, real* like
 ) noexcept nogil:
     """All of a block, run by run."""
     cdef Py_ssize_t rows, width = lanes_of(<vec[float]*> NULL)
     while begin < end:
         rows = min(kFusedRows, (end - begin) // width * width)
-        if rows == 0 or not fuse_rows(p, begin, rows, scratch, w, tally, like):
+        if rows == 0 or not fuse_rows(p, begin, rows, scratch, w, totals, like):
             rows = min(RUNS * kFusedRows, end - begin)
-            tiles_of_block(p, begin, begin + rows, scratch, w, tally, like)
+            tiles_of_block(p, begin, begin + rows, scratch, w, totals, like)
         begin += rows

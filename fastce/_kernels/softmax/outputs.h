@@ -2,15 +2,33 @@
 #pragma once
 
 #include "simd/sums.h"
+#include "simd/widen.h"
 
 namespace fastce {
 
-// e (prob_scale_hi + prob_scale_lo) + offset, where the offset is minus the class's target times the row's scale.
+// e (prob_scale_hi + prob_scale_lo) + offset, where the offset is minus the classes' common target times the scale.
 template <class T> FASTCE_INLINE vec<T> gradient_of(vec<T> e, vec<T> prob_scale_hi, vec<T> prob_scale_lo, vec<T> offset) {
     return product_sum(e, prob_scale_hi, prob_scale_lo, offset);
 }
-template <class T> FASTCE_INLINE vec<T> offset_of(vec<T> target, vec<T> target_scale_hi, vec<T> target_scale_lo) {
-    return product_sum(target, target_scale_hi, target_scale_lo, vec<T>(0.0));
+// e (prob_scale_hi + prob_scale_lo) + target (target_scale_hi + target_scale_lo), where the scale is minus the row's.
+template <class T>
+FASTCE_INLINE vec<T> gradient_of(vec<T> e, vec<T> prob_scale_hi, vec<T> prob_scale_lo, vec<T> target,
+                                 vec<T> target_scale_hi, vec<T> target_scale_lo) {
+    if constexpr (kHasFma) {
+        const auto small = multiply_add(target.v, target_scale_lo.v, (e * prob_scale_lo).v);
+        const auto offset = multiply_add(target.v, target_scale_hi.v, small);
+        return typename vec<T>::raw(multiply_add(e.v, prob_scale_hi.v, offset));
+    } else if constexpr (sizeof(lane_t<T>) == 4) {
+        vec<T> r;
+        for (int k = 0; k < vec<T>::lanes; ++k) {
+            const double scale = double(prob_scale_hi.v[k]) + double(prob_scale_lo.v[k]);
+            const double of_target = double(target_scale_hi.v[k]) + double(target_scale_lo.v[k]);
+            r.v[k] = float(double(e.v[k]) * scale + double(target.v[k]) * of_target);
+        }
+        return r;
+    } else {
+        return e * prob_scale_hi + (target * target_scale_hi + (e * prob_scale_lo + target * target_scale_lo));
+    }
 }
 // p (hess_scale (1 - p) + hess_square p) with p = e inverse_sum.
 template <class T> FASTCE_INLINE vec<T> hessian_of(vec<T> e, vec<T> inverse_sum, vec<T> hess_scale, vec<T> hess_square) {

@@ -5,7 +5,10 @@ from ..simd.simd cimport vec
 
 cdef extern from "<softmax/outputs.h>" namespace "fastce" nogil:
     vec[T] gradient_of[T](vec[T] e, vec[T] prob_scale_hi, vec[T] prob_scale_lo, vec[T] offset)
-    vec[T] offset_of[T](vec[T] target, vec[T] target_scale_hi, vec[T] target_scale_lo)
+    vec[T] gradient_of_target "fastce::gradient_of"[T](
+        vec[T] e, vec[T] prob_scale_hi, vec[T] prob_scale_lo, vec[T] target, vec[T] target_scale_hi,
+        vec[T] target_scale_lo,
+    )
     vec[T] hessian_of[T](vec[T] e, vec[T] inverse_sum, vec[T] hess_scale, vec[T] hess_square)
     vec[T] log_softmax_of[T](vec[T] x, vec[T] row_max, vec[T] log_sum)
     cdef cppclass row_terms[T]:

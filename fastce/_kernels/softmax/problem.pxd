@@ -6,10 +6,9 @@ labels without class weights and smoothing), and
     loss_i = sum_c t_c (lse - x_c) + z_loss lse^2
     grad_c = (sum_k t_k + 2 z_loss lse) p_c - t_c
 
-times the row's weight. Integer labels: t_c = hard_mass w_y [c = y] + uniform_mass w_c, where hard_mass is
-1 - smoothing and uniform_mass is smoothing / C. Probability labels q: t_c = w_c (hard_mass q_c + uniform_mass).
-Each row has a reference class r, whose exponential is kept out of the sum of the others (row_group.pxd).
-"""
+times the row's weight. Integer labels: t_c = hard_mass w_y [c = y] + uniform_mass w_c, where hard_mass is 1 -
+smoothing and uniform_mass is smoothing / C. Probability labels q: t_c = w_c (hard_mass q_c + uniform_mass).
+Each row has a reference class r, whose exponential is kept out of the sum of the others (row_group.pxd)."""
 
 from libc.stdint cimport int64_t
 

@@ -8,10 +8,9 @@ targets of their own it is the class of the largest logit, so that no distance x
 """
 
 from libc.stdint cimport int64_t
-from libc.string cimport memset
 
 from ..memory.memory cimport are_weights, find_doubles, integers_at
-from ..parallel.openmp cimport give_back, plain_arithmetic
+from ..parallel.totals cimport Totals, add_exactly
 from ..simd.simd cimport vec
 from ..softmax.problem cimport GRADIENT, Problem, is_smoothed, targets_vary
 from ..softmax.rows cimport all_classes, weigh, weighed
@@ -21,17 +20,9 @@ cdef enum:
     WIDTH = sizeof(vec[double]) // sizeof(double)  # double lanes
 
 
-cdef struct Tally:
-    # What a block of rows adds up to; sums carry along what rounding lost.
-    double loss, loss_lost
-    double weight, weight_lost
-    Py_ssize_t valid, nonzero
-    Py_ssize_t bad_row  # the first row whose label is no class, or -1
-
-
 cdef struct RowGroup:
     Py_ssize_t first, rows, skipped
-    Py_ssize_t unweighted  # the first rows whose weight is 1 and whose target is hard_mass, from a group before
+    Py_ssize_t unweighted  # the first rows whose weight is 1 and whose target is hard_mass, also from before
     Py_ssize_t padded  # places from this one on are known to be empty
     bint label_underflow  # some label's exponential may have lost digits: losses look at label_logit
     bint likely_shifted  # the group before had rows that needed a shift
@@ -64,13 +55,6 @@ cdef struct RowGroup:
     double fused_loss  # the sum of the group's losses where one logarithm gave it; negative if none did
 
 
-cdef inline Tally empty_tally() noexcept nogil:
-    cdef Tally tally
-    memset(&tally, 0, sizeof(tally))
-    tally.bad_row = -1
-    return tally
-
-
 cdef inline void clear_group(RowGroup* g) noexcept nogil:
     """A group without rows. What is written only if an option asks for it is 0."""
     cdef Py_ssize_t i
@@ -83,21 +67,12 @@ cdef inline void clear_group(RowGroup* g) noexcept nogil:
         g.winner[i] = -1
 
 
-cdef inline void add_exactly(double* sum, double* lost, double x) noexcept nogil:
-    """sum + lost += x, to twice the precision (D. E. Knuth's two-sum)."""
-    cdef double total = sum[0] + x, back = total - sum[0]
-    cdef double error = (sum[0] - (total - back)) + (x - back)
-    if error - error == 0:  # not where the sum is inf or NaN
-        lost[0] += error
-    sum[0] = total
-
-
-cdef inline void check_labels(const Problem* p, RowGroup* g, Tally* tally) noexcept nogil:
+cdef inline void check_labels(const Problem* p, RowGroup* g, Totals* totals) noexcept nogil:
     """Weight 1 for rows with a class, 0 for ignored ones; remembers the first that is neither."""
     cdef Py_ssize_t i, bad = 0, valid = 0
     cdef bint ignored, known
     if all_classes(g.label, g.rows, p.classes, p.ignore_index):
-        tally.valid += g.rows
+        totals.valid += g.rows
         g.skipped = 0
         for i in range(g.unweighted, g.rows):
             g.weight[i] = 1
@@ -114,13 +89,13 @@ cdef inline void check_labels(const Problem* p, RowGroup* g, Tally* tally) noexc
         g.weight[i] = known
         g.label_target[i] = p.hard_mass if known else 0
         g.label[i] = g.label[i] if known else 0
-    tally.valid += valid
+    totals.valid += valid
     g.skipped = g.rows - valid
-    if bad and tally.bad_row < 0:
-        tally.bad_row = g.first
+    if bad and totals.bad_row < 0:
+        totals.bad_row = g.first
 
 
-cdef inline void weigh_rows(const Problem* p, RowGroup* g, Tally* tally) noexcept nogil:
+cdef inline void weigh_rows(const Problem* p, RowGroup* g, Totals* totals) noexcept nogil:
     """Multiplies by class weights and sample weights, where rows have a class."""
     cdef double[GROUP] class_weights, sample_weights
     cdef const double* by_class = NULL
@@ -137,13 +112,13 @@ cdef inline void weigh_rows(const Problem* p, RowGroup* g, Tally* tally) noexcep
     if p.sample_weight != NULL:
         by_sample = find_doubles(p.sample_weight, g.first, g.rows, sample_weights)
     all = weigh(by_class, by_sample, drops, g.rows, g.weight, g.label_target)
-    add_exactly(&tally.weight, &tally.weight_lost, all.sum.split(&rounding))
-    tally.weight_lost += rounding
-    tally.nonzero += all.nonzero
+    add_exactly(&totals.weight, &totals.weight_lost, all.sum.split(&rounding))
+    totals.weight_lost += rounding
+    totals.nonzero += all.nonzero
     g.skipped = all.skipped
 
 
-cdef inline void check_targets(const Problem* p, RowGroup* g, Tally* tally) noexcept nogil:
+cdef inline void check_targets(const Problem* p, RowGroup* g, Totals* totals) noexcept nogil:
     """Remembers the first row that may have a target that is negative or not finite."""
     cdef Py_ssize_t outer = g.first // p.inner, inner = g.first % p.inner, n = p.classes, i
     cdef const char* targets = p.targets + outer * p.target_outer_stride + inner * p.target_itemsize
@@ -151,8 +126,8 @@ cdef inline void check_targets(const Problem* p, RowGroup* g, Tally* tally) noex
     if p.inner > 1:  # a group is within one of outer
         runs, step, n = p.classes, p.target_class_stride, g.rows
     for i in range(runs):
-        if tally.bad_row < 0 and not are_weights(targets + i * step, p.target_kind, n):
-            tally.bad_row = g.first
+        if totals.bad_row < 0 and not are_weights(targets + i * step, p.target_kind, n):
+            totals.bad_row = g.first
 
 
 cdef inline void set_targets(const Problem* p, RowGroup* g) noexcept nogil:
@@ -173,16 +148,16 @@ cdef inline void set_targets(const Problem* p, RowGroup* g) noexcept nogil:
             g.other_targets[i] = others
 
 
-cdef inline void read_rows(const Problem* p, RowGroup* g, Tally* tally) noexcept nogil:
+cdef inline void read_rows(const Problem* p, RowGroup* g, Totals* totals) noexcept nogil:
     """Begins a group: reads `rows` labels and weights from row `first` on; empties the places left over."""
     cdef Py_ssize_t i
     if p.output == GRADIENT and p.targets == NULL:
         integers_at(p.labels, g.first, g.rows, g.label)
-        check_labels(p, g, tally)
+        check_labels(p, g, totals)
     else:
         if p.targets != NULL:
-            check_targets(p, g, tally)
-        tally.valid += g.rows
+            check_targets(p, g, totals)
+        totals.valid += g.rows
         g.skipped = 0
         for i in range(g.rows):
             g.label[i] = -1
@@ -190,7 +165,7 @@ cdef inline void read_rows(const Problem* p, RowGroup* g, Tally* tally) noexcept
             g.label_target[i] = 0
             g.other_targets[i] = 1  # softmax is the gradient of logsumexp: scale 1, no target
     if p.class_weight != NULL or p.sample_weight != NULL:
-        weigh_rows(p, g, tally)
+        weigh_rows(p, g, totals)
     if p.output == GRADIENT:
         set_targets(p, g)
     for i in range(g.rows, g.padded):

@@ -29,7 +29,7 @@ cdef inline double shift_of_maximum(double row_max) noexcept nogil:
 
 
 cdef inline double first_shift(double row_max, double log_classes) noexcept nogil:
-    """The shift to try first, if the maximum is known: where it is not 0, the sum without it is out of range."""
+    """The shift to try first where the maximum is known: not 0 if the sum is sure to be out of range."""
     return 0 if -16.7 - log_classes <= row_max <= 34.7 else row_max
 
 

@@ -204,20 +204,29 @@ FASTCE_INLINE void write_class(T* out, ptrdiff_t n, const run_writer& w, int64_t
     });
 }
 
-// The gradient of one class; `offset`: minus the class's target times each row's scale, or NULL.
+// The gradient of one class; `targets`: its targets in all rows, or NULL where they are uniform or the label's alone.
 template <class T>
 inline void write_class_gradient(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const vec<T>* exps,
-                                 const vec<T>* offset, const row_lanes<T>& rows) {
+                                 const vec<T>* targets, const row_lanes<T>& rows) {
     // Copies, since a compiler has to fetch what is behind a reference again after each store.
-    const vec<T>*hi = rows.prob_scale_hi, *lo = rows.prob_scale_lo;
+    const vec<T>*hi = rows.prob_scale_hi, *lo = rows.prob_scale_lo, *offset = rows.uniform_offset;
+    const vec<T>*target_hi = rows.target_scale_hi, *target_lo = rows.target_scale_lo;
     const vec<T> zero(0.0);
-    if (offset == nullptr) {
-        write_class(out, n, w, c, rows.label, rows.label_grad, rows.live, [=](ptrdiff_t k) __attribute__((always_inline)) {
-            return gradient_of(load_lanes(exps, k), load_lanes(hi, k), load_lanes(lo, k), zero);
+    auto write = [&](const auto& others) __attribute__((always_inline)) {
+        write_class(out, n, w, c, rows.label, rows.label_grad, rows.live, others);
+    };
+    if (targets) {
+        write([=](ptrdiff_t k) __attribute__((always_inline)) {
+            return gradient_of(load_lanes(exps, k), load_lanes(hi, k), load_lanes(lo, k), load_lanes(targets, k),
+                               load_lanes(target_hi, k), load_lanes(target_lo, k));
+        });
+    } else if (offset) {
+        write([=](ptrdiff_t k) __attribute__((always_inline)) {
+            return gradient_of(load_lanes(exps, k), load_lanes(hi, k), load_lanes(lo, k), load_lanes(offset, k));
         });
     } else {
-        write_class(out, n, w, c, rows.label, rows.label_grad, rows.live, [=](ptrdiff_t k) __attribute__((always_inline)) {
-            return gradient_of(load_lanes(exps, k), load_lanes(hi, k), load_lanes(lo, k), load_lanes(offset, k));
+        write([=](ptrdiff_t k) __attribute__((always_inline)) {
+            return gradient_of(load_lanes(exps, k), load_lanes(hi, k), load_lanes(lo, k), zero);
         });
     }
 }

@@ -31,7 +31,7 @@ cdef extern from "<softmax/lanes/class_major.h>" namespace "fastce" nogil:
         const row_lanes[T]&, const T*, Py_ssize_t stride, Py_ssize_t vectors, vec[T]* room
     )
     void write_class_gradient[T](
-        T*, Py_ssize_t, const run_writer&, int64_t c, const vec[T]* exps, const vec[T]* offset,
+        T*, Py_ssize_t, const run_writer&, int64_t c, const vec[T]* exps, const vec[T]* targets,
         const row_lanes[T]&,
     )
     void write_class_hessian[T](

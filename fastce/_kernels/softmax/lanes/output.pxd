@@ -1,8 +1,7 @@
 """What a tile of rows leaves behind: its gradient, the diagonal of its Hessian, or its log_softmax.
 
-Design. One class at a time goes from registers to memory, in runs as long as the tile. What differs from row to row
-lies in the tile's lanes; the reference's own element is chosen by comparing class numbers.
-"""
+Design. One class at a time goes from registers to memory, in runs as long as the tile. What differs from row
+to row lies in the tile's lanes; the reference's own element is chosen by comparing class numbers."""
 
 from libc.string cimport memset
 
@@ -17,7 +16,7 @@ from ...softmax.lanes.tile cimport (
     Columns, IN_STEP, ROW_LANES, ROW_SUMS, TOGETHER, group_of_exps, lanes_of_rows, logits_of, more_lanes,
     number_bytes, targets_of_class, vectors_of_group,
 )
-from ...softmax.outputs cimport offset_of, row_lanes
+from ...softmax.outputs cimport row_lanes
 from ...softmax.problem cimport Problem, is_smoothed, targets_vary
 from ...softmax.row_group cimport GROUP, WIDTH, RowGroup
 from ...softmax.rows cimport split_doubles
@@ -129,20 +128,11 @@ cdef inline void find_winners(
         put_numbers(g.winner_hess, k, r.winner_hess)
 
 
-cdef inline void put_offsets(
-    const Problem* p, const Columns* t, Py_ssize_t c, row_lanes[real] r
-) noexcept nogil:
-    """Minus the targets of class c times the rows' scales, where targets vary."""
-    cdef Py_ssize_t v
-    targets_of_class(p, t, c, r.uniform_offset)
-    for v in range(t.vectors):
-        r.uniform_offset[v] = offset_of(r.uniform_offset[v], r.target_scale_hi[v], r.target_scale_lo[v])
-
-
 cdef inline void write_columns(const Problem* p, const Columns* t, real* like) noexcept nogil:
     """The Hessian, if asked for, and the gradient, which may be written over the logits."""
     cdef row_lanes[real] rows = lanes_of_rows(p, t, like), gradients
     cdef const vec[real]* exps = NULL
+    cdef vec[real]* targets = NULL
     cdef Py_ssize_t c, k, at
     cdef bint skips = False
     cdef run_writer whole = t.writer
@@ -155,6 +145,10 @@ cdef inline void write_columns(const Problem* p, const Columns* t, real* like) n
         find_live(t, rows.live)
     else:
         rows.live = NULL
+    if targets_vary(p):
+        targets = rows.log_sum  # of the activations alone
+    if not is_smoothed(p) or targets != NULL:
+        rows.uniform_offset = NULL
     gradients = rows
     if t.writer.streaming:
         gradients = in_step(
@@ -167,12 +161,9 @@ cdef inline void write_columns(const Problem* p, const Columns* t, real* like) n
         at = c * p.grad_class_stride
         if p.hess != NULL:
             write_class_hessian((<real*> t.hess) + at, t.rows, whole, c, exps, rows)
-        if targets_vary(p):
-            put_offsets(p, t, c, rows)
-        write_class_gradient(
-            (<real*> t.grad) + at, t.rows, t.writer, c, exps,
-            <const vec[real]*> rows.uniform_offset if is_smoothed(p) else NULL, gradients,
-        )
+        if targets != NULL:
+            targets_of_class(p, t, c, targets)
+        write_class_gradient((<real*> t.grad) + at, t.rows, t.writer, c, exps, targets, gradients)
         exps += t.vectors
 
 

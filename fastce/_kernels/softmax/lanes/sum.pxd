@@ -1,15 +1,15 @@
 """Rows that lie side by side, their classes a stride apart: vectorised across the rows.
 
-Design. All rows of a tile begin with the shift 0; rows whose sums are out of range are summed again from their own
-maxima, with the rest of their group, whose sums are what they were. The labels' exponentials never enter the sums
-(class_major.h), so nothing has to come out again.
-"""
+Design. All rows of a tile begin with the shift 0; rows whose sums are out of range are summed again from
+their own maxima, with the rest of their group, whose sums are what they were. The labels' exponentials never
+enter the sums (class_major.h), so nothing has to come out again."""
 
 from libc.string cimport memset
 
 from libc.math cimport INFINITY
 
 from ...memory.memory cimport writer
+from ...parallel.totals cimport Totals
 from ...simd.simd cimport (
     lanes_of, load_first, maximum, number, prefetch_run, real, set_lane, store_doubles, vec,
 )
@@ -24,12 +24,14 @@ from ...softmax.outputs cimport row_lanes
 from ...softmax.problem cimport (
     LOG_SOFTMAX, Problem, has_default_options, is_smoothed, needs_maximum, targets_vary,
 )
-from ...softmax.row_group cimport GROUP, RowGroup, Tally
+from ...softmax.row_group cimport GROUP, RowGroup
 from ...softmax.rows cimport check_range, kLabelUnderflow, kOutOfRange
 from ...softmax.shift cimport first_shift, is_out_of_range, log_of_classes, looks_shifted, shift_of_maximum
 
 
-cdef inline wide_lanes[real]* sums_of(const Problem* p, const Columns* t, int which, real* like) noexcept nogil:
+cdef inline wide_lanes[real]* sums_of(
+    const Problem* p, const Columns* t, int which, real* like
+) noexcept nogil:
     """Sums of each row, two lanes a row where lanes are float."""
     return <wide_lanes[real]*> (t.numbers + 2 * which * number_bytes(p))
 
@@ -255,7 +257,7 @@ cdef inline void find_label_logits(
             g.label_logit[i] = number(x + g.label[i] * p.class_stride + i) - g.shift[i]
 
 
-cdef inline void end_columns(const Problem* p, const Columns* t, Tally* tally, real* like) noexcept nogil:
+cdef inline void end_columns(const Problem* p, const Columns* t, Totals* totals, real* like) noexcept nogil:
     """The losses of the tile."""
     cdef Py_ssize_t k
     if targets_vary(p):
@@ -265,18 +267,18 @@ cdef inline void end_columns(const Problem* p, const Columns* t, Tally* tally, r
     for k in range(t.groups):
         if t.group[k].fused_loss < 0 and (t.group[k].label_underflow or is_smoothed(p)):
             find_label_logits(p, t, k, like)
-        end_group(p, t.group + k, tally, like)
+        end_group(p, t.group + k, totals, like)
 
 
 cdef inline void columns_of_block(
-    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Tally* tally, real* like
+    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Totals* totals, real* like
 ) noexcept nogil:
     """All of a block: sums, losses, gradients, tile by tile."""
     cdef Columns t = columns_in(p, end - begin, scratch)
     while begin < end:
-        begin_columns(p, &t, begin, end, tally, like)
+        begin_columns(p, &t, begin, end, totals, like)
         sum_columns(p, &t, like)
-        end_columns(p, &t, tally, like)
+        end_columns(p, &t, totals, like)
         if p.output == LOG_SOFTMAX:
             write_log_softmaxes(p, &t, like)
         elif p.grad != NULL:

@@ -1,20 +1,20 @@
 """A tile of rows that lie side by side: where it is, what is known of its rows, and its exponentials.
 
-Design. (a) A tile is some groups of neighbouring rows, walked class by class: memory is read and written in runs of
-2 KB, and while one is worked on, another is asked for, since processors do not foresee where a run jumps to. (b) For
-the gradient the exponentials stay in a scratch of [class][row] that fits the second cache; with so many classes that
-not even a group would fit, they are computed once more.
-"""
+Design. (a) A tile is some groups of neighbouring rows, walked class by class: memory is read and written in
+runs of 2 KB, and while one is worked on, another is asked for, since processors do not foresee where a run
+jumps to. (b) For the gradient the exponentials stay in a scratch of [class][row] that fits the second cache;
+with so many classes that not even a group would fit, they are computed once more."""
 
 from libc.string cimport memset
 
 from ...memory.memory cimport numbers, prefetch_elements
+from ...parallel.totals cimport Totals
 from ...simd.simd cimport lanes_of, linear, prefetch_run, real, vec
 from ...softmax.exp_sums cimport take_exps
 from ...softmax.lanes.class_major cimport kStage, put_labels, run_writer, where_class
 from ...softmax.outputs cimport row_lanes
 from ...softmax.problem cimport LOG_SOFTMAX, Problem
-from ...softmax.row_group cimport GROUP, RowGroup, Tally, clear_group, read_rows
+from ...softmax.row_group cimport GROUP, RowGroup, clear_group, read_rows
 from ...softmax.rows cimport grad_lanes
 
 cdef enum:
@@ -132,7 +132,7 @@ cdef inline row_lanes[real] lanes_of_rows(const Problem* p, const Columns* t, re
 
 
 cdef struct MoreLanes:
-    # What only sums need of each row: the label's exponential, and label and target of rows whose reference is another.
+    # What only sums need of each row: the label's exponential; label and target where the reference is another.
     char* exp_label
     char* given_label
     char* given_target
@@ -162,7 +162,7 @@ cdef inline const real* logits_at(const Problem* p, Py_ssize_t row, real* like) 
 
 
 cdef inline void begin_columns(
-    const Problem* p, Columns* t, Py_ssize_t row, Py_ssize_t end, Tally* tally, real* like
+    const Problem* p, Columns* t, Py_ssize_t row, Py_ssize_t end, Totals* totals, real* like
 ) noexcept nogil:
     """The tile that begins with this row, and its labels."""
     cdef Py_ssize_t k, outer = row // p.inner, inner = row % p.inner
@@ -183,7 +183,7 @@ cdef inline void begin_columns(
         g.first = row + k * GROUP
         g.rows = min(GROUP, t.rows - k * GROUP)
         g.fused_loss = -1
-        read_rows(p, g, tally)
+        read_rows(p, g, totals)
         if t.shifted:
             memset(g.shift, 0, sizeof(g.shift))
         put_labels(g.label, GROUP, labels + k * vectors_of_group(like))

@@ -1,9 +1,8 @@
 """What a long row leaves behind: its gradient, the diagonal of its Hessian, or its log_softmax.
 
-Design. A group of rows that have been swept waits (Pending) until the next one is swept; then each row's output
-goes out block by block. Whole cache lines go straight from registers to memory; what begins or ends within a line
-passes through the writer's stage (stream.h).
-"""
+Design. A group of rows that have been swept waits (Pending) until the next one is swept; then each row's
+output goes out block by block. Whole cache lines go straight from registers to memory; what begins or ends
+within a line passes through the writer's stage (stream.h)."""
 
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
@@ -13,7 +12,9 @@ from ...simd.simd cimport (
     lanes_of, load_first, load_lanes, lost, put, put_lane, real, scaled_exp, set_lane, store, store_first,
     vec,
 )
-from ...softmax.outputs cimport gradient_of, hessian_of, log_softmax_of, offset_of, row_terms
+from ...softmax.outputs cimport (
+    gradient_of, gradient_of_target, hessian_of, log_softmax_of, row_terms,
+)
 from ...softmax.problem cimport LOG_SOFTMAX, Problem, targets_vary
 from ...softmax.row_group cimport RowGroup
 from ...softmax.targets cimport targets_of_classes
@@ -94,7 +95,7 @@ cdef inline vec[real] output_at(
     const vec[real]* targets, row_terms[real]* t,
 ) noexcept nogil:
     """What belongs to the elements from j on of a block of n; `exps` NULL: they are computed again."""
-    cdef vec[real] e, offset
+    cdef vec[real] e
     if result == ZEROS:
         return vec[real](0.0)
     if result == LOG_SOFTMAXES:
@@ -102,10 +103,11 @@ cdef inline vec[real] output_at(
     e = load_lanes(exps, j) if exps != NULL else scaled_exp(load_first(x + j, n - j, -INFINITY) - t.shift)
     if result == HESSIANS:
         return hessian_of(e, t.inverse_sum, t.hess_scale, t.hess_square)
-    offset = t.uniform_offset
-    if targets != NULL:
-        offset = offset_of(load_lanes(targets, j), t.target_scale_hi, t.target_scale_lo)
-    return gradient_of(e, t.prob_scale_hi, t.prob_scale_lo, offset)
+    if targets == NULL:
+        return gradient_of(e, t.prob_scale_hi, t.prob_scale_lo, t.uniform_offset)
+    return gradient_of_target(
+        e, t.prob_scale_hi, t.prob_scale_lo, load_lanes(targets, j), t.target_scale_hi, t.target_scale_lo
+    )
 
 
 cdef inline vec[real] put_places(vec[real] v, Py_ssize_t k, const Places* at) noexcept nogil:

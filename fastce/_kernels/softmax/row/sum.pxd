@@ -1,16 +1,17 @@
 """Long rows whose classes lie one after another: one sweep, one exponential per logit.
 
-Design. (a) exp(x - shift) needs a shift that is only near the row's maximum (shift.pxd). The rows of a group are
-swept first; rows whose sums are out of range are swept again from their maximum. (b) The term of the reference
-class comes out of the sum again, as exactly as it went in (row_group.pxd says what that is good for). (c) For the
-gradient the exponentials of a group stay in a scratch, and while one group is swept the gradients of the group
-before stream out: reading and writing overlap. Rows too long for a scratch compute their exponentials again.
-"""
+Design. (a) exp(x - shift) needs a shift that is only near the row's maximum (shift.pxd). The rows of a group
+are swept first; rows whose sums are out of range are swept again from their maximum. (b) The term of the
+reference class comes out of the sum again, as exactly as it went in (row_group.pxd says what that is good
+for). (c) For the gradient the exponentials of a group stay in a scratch, and while one group is swept the
+gradients of the group before stream out: reading and writing overlap. Rows too long for a scratch compute
+their exponentials again."""
 
 from libc.math cimport INFINITY
 from libc.string cimport memset
 
 from ...memory.memory cimport writer
+from ...parallel.totals cimport Totals
 from ...simd.simd cimport (
     index_of, kExpScale, kLeastRest, lane, lanes_of, load_first, number, put, real, scaled_exp, set_lane,
     vec, wide_sum,
@@ -22,7 +23,7 @@ from ...softmax.outputs cimport row_terms
 from ...softmax.row.output cimport (
     BLOCK_VECTORS, Pending, await_output, seek_row, terms_of, write_block, write_row,
 )
-from ...softmax.row_group cimport GROUP, RowGroup, Tally, clear_group, read_rows
+from ...softmax.row_group cimport GROUP, RowGroup, clear_group, read_rows
 from ...softmax.rows cimport check_range, kClearWinner, kLabelUnderflow, kOutOfRange, separate_labels
 from ...softmax.shift cimport (
     first_shift, is_out_of_range, log_of_classes, looks_shifted, row_maximum, shift_of_maximum,
@@ -295,7 +296,7 @@ cdef inline Py_ssize_t row_state_bytes() noexcept nogil:
 
 cdef inline void rows_of_block(
     const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, Py_ssize_t kept, writer* w,
-    Tally* tally, real* like,
+    Totals* totals, real* like,
 ) noexcept nogil:
     """All of a block: sums, losses, gradients. Exponentials of a group are kept, `kept` bytes a row."""
     cdef RowGroup* g = <RowGroup*> scratch
@@ -308,9 +309,9 @@ cdef inline void rows_of_block(
     g.first = begin
     while g.first < end:
         g.rows = min(rows, end - g.first)
-        read_rows(p, g, tally)
+        read_rows(p, g, totals)
         sum_rows(p, g, scratch, kept, before, w, like)
-        end_group(p, g, tally, like)
+        end_group(p, g, totals, like)
         if p.grad != NULL:
             await_outputs(p, g, scratch, kept, before, like)
         g.first += g.rows

@@ -1,20 +1,20 @@
 """What a tile of short rows leaves behind: the gradient, the diagonal of the Hessian, or log_softmax.
 
-Design. A tile's rows lie one after another, so what differs from row to row is spread over the lanes by a pattern
-that repeats with the tile (spread.h); at the reference classes single elements are written over. Two classes have
-a form of their own.
-"""
+Design. A tile's rows lie one after another, so what differs from row to row is spread over the lanes by a
+pattern that repeats with the tile (spread.h); at the reference classes single elements are written over. Two
+classes have a form of their own."""
 
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
 from ...memory.memory cimport advance, numbers, F64, room, seek, writer
+from ...parallel.totals cimport add_exactly
 from ...simd.simd cimport kExpScale, kLeastRest, lane, lanes_of, real, set_number, vec
 from ...softmax.epilogue cimport find_coefficients, hess_of_winner
 from ...softmax.lanes.transposed cimport put_own_coefficients, row_sums_of_lanes
 from ...softmax.outputs cimport row_lanes
 from ...softmax.problem cimport LOG_SOFTMAX, Problem, has_label_alone, is_smoothed, targets_vary
-from ...softmax.row_group cimport GROUP, WIDTH, RowGroup, add_exactly
+from ...softmax.row_group cimport GROUP, WIDTH, RowGroup
 from ...softmax.rows cimport grad_lanes, split_doubles
 from ...softmax.tile.spread cimport write_row_gradients, write_row_hessians, write_row_log_softmaxes
 from ...softmax.tile.two_class cimport put_two_classes, two_class_gradient
@@ -24,8 +24,8 @@ cdef enum:
 
 
 cdef struct Tile:
-    # Scratch: the rows of the tile; in lanes, exponentials (of two classes the differences), targets, logits or
-    # outputs that do not lie one after another, logits where their maxima or sums are wanted; the rows' numbers.
+    # Scratch: the rows of the tile; in lanes, exponentials (of two classes the differences), targets, logits
+    # or outputs that do not lie one after another, logits whose maxima or sums are wanted; rows' numbers.
     RowGroup* group
     char* exps
     char* targets
@@ -182,7 +182,7 @@ cdef inline void write_hessians(
 cdef inline void write_two_classes(
     const Problem* p, RowGroup* g, const Tile* tile, real* out, bint hess
 ) noexcept nogil:
-    """The gradient of rows of two classes, or the diagonal of their Hessian, whose entries mirror each other."""
+    """The gradient of rows of two classes, or the diagonal of their Hessian, whose entries are equal."""
     cdef double[GROUP] scale, other
     cdef const double* label_grad = NULL
     cdef Py_ssize_t i

@@ -58,8 +58,8 @@ FASTCE_APART void write_row_gradients(T* out, ptrdiff_t n, const vec<T>* exps, c
     const row_lanes<T> r = rows;
     if (targets) {
         write_rows(out, n, pattern, classes, [=](ptrdiff_t i, const auto& of) __attribute__((always_inline)) {
-            const vec<T> offset = offset_of(targets[i], of(r.target_scale_hi), of(r.target_scale_lo));
-            return gradient_of(exps[i], of(r.prob_scale_hi), of(r.prob_scale_lo), offset);
+            return gradient_of(exps[i], of(r.prob_scale_hi), of(r.prob_scale_lo), targets[i], of(r.target_scale_hi),
+                               of(r.target_scale_lo));
         });
     } else if (r.uniform_offset) {
         write_rows(out, n, pattern, classes, [=](ptrdiff_t i, const auto& of) __attribute__((always_inline)) {

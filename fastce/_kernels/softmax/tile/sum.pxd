@@ -1,17 +1,17 @@
 """Short rows that lie one after another: many rows at a time, no lane wasted.
 
-Design. (a) Exponentials need no row: with the shift 0 they are taken of the logits as they lie, vector by vector
-across the ends of rows. (b) The sums of as many rows as a vector has lanes come out of one transposing tree
-(shuffle.h); rows of few classes are transposed (lanes/transposed.h). (c) For the gradient the rows' numbers are
-spread over the lanes by a pattern that repeats with the tile. (d) Rows whose sums are out of range get shifts of
-their own, and the tile's exponentials are taken again; those of the other rows are what they were. (e) Of two
-classes nothing has to be summed (two_class.h).
-"""
+Design. (a) Exponentials need no row: with the shift 0 they are taken of the logits as they lie, vector by
+vector across the ends of rows. (b) The sums of as many rows as a vector has lanes come out of one transposing
+tree (shuffle.h); rows of few classes are transposed (lanes/transposed.h). (c) For the gradient the rows'
+numbers are spread over the lanes by a pattern that repeats with the tile. (d) Rows whose sums are out of
+range get shifts of their own, and the tile's exponentials are taken again; those of the other rows are what
+they were. (e) Of two classes nothing has to be summed (two_class.h)."""
 
 from libc.math cimport INFINITY
 from libc.string cimport memcpy, memset
 
 from ...memory.memory cimport F64, numbers, writer
+from ...parallel.totals cimport Totals
 from ...simd.simd cimport (
     doubles, kAhead, kExpScale, kLeastRest, lane, lanes_of, load_first, number, put_doubles, real, row_sums,
     row_tops, set_lane, store_lanes, store_products, vec,
@@ -21,10 +21,9 @@ from ...softmax.exp_sums cimport take_exps
 from ...softmax.lanes.class_major cimport put_labels
 from ...softmax.lanes.transposed cimport kFewClasses, row_sums_of_lanes, sum_transposed, widen_sums
 from ...softmax.problem cimport (
-    Problem, has_default_options, has_label_alone, is_smoothed, needs_maximum,
-    targets_vary,
+    Problem, has_default_options, has_label_alone, is_smoothed, needs_maximum, targets_vary,
 )
-from ...softmax.row_group cimport GROUP, WIDTH, RowGroup, Tally, clear_group, read_rows
+from ...softmax.row_group cimport GROUP, WIDTH, RowGroup, clear_group, read_rows
 from ...softmax.rows cimport check_range, end_fused, kClearWinner, kLabelUnderflow, kOutOfRange
 from ...softmax.shift cimport first_shift, is_out_of_range, log_of_classes, looks_shifted, shift_of_maximum
 from ...softmax.targets cimport targets_of_classes
@@ -145,8 +144,8 @@ cdef inline int sum_by_tree(
 ) noexcept nogil:
     """Sums the exponentials of each row, the reference's apart.
 
-    Sums of floats are exact enough in double for the reference's to be subtracted; sums of doubles are not, and
-    there it is taken out before.
+    Sums of floats are exact enough in double for the reference's to be subtracted; sums of doubles are
+    not, and there it is taken out before.
     """
     cdef RowGroup* g = tile.group
     cdef Py_ssize_t i, classes = p.classes
@@ -291,7 +290,7 @@ cdef inline void find_targets(const Problem* p, const RowGroup* g, vec[real]* ou
 cdef inline void sum_targets(
     const Problem* p, const Tile* tile, Py_ssize_t filled, real* like
 ) noexcept nogil:
-    """Of every row: the sum of t_c (x_r - x_c), the target of r and that of all others. Overwrites the logits."""
+    """Of every row: the sum of t_c (x_r - x_c), the targets of r and of all others. Overwrites the logits."""
     cdef RowGroup* g = tile.group
     cdef const vec[real]* pattern = <const vec[real]*> p.pattern
     cdef vec[real]* logits = <vec[real]*> tile.logits
@@ -334,13 +333,13 @@ cdef inline const real* packed_rows(
 
 
 cdef inline const real* read_tile(
-    const Problem* p, const Tile* tile, Tally* tally, real* like
+    const Problem* p, const Tile* tile, Totals* totals, real* like
 ) noexcept nogil:
     """Labels, sums and losses of the tile's rows; returns their logits, one row after another."""
     cdef RowGroup* g = tile.group
     cdef Py_ssize_t width = lanes_of(<vec[real]*> NULL), filled = (g.rows + width - 1) // width * width
     cdef const real* x
-    read_rows(p, g, tally)
+    read_rows(p, g, totals)
     g.fused_loss = -1
     x = packed_rows(p, g, tile.packed, like)
     if tile.two_classes:
@@ -355,12 +354,12 @@ cdef inline const real* read_tile(
         sum_rows_of_tile(p, tile, x, filled, like)
         if is_smoothed(p):
             sum_logits(p, tile, x, filled, like)
-    end_group(p, g, tally, like)
+    end_group(p, g, totals, like)
     return x
 
 
 cdef inline void tiles_of_block(
-    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Tally* tally, real* like
+    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Totals* totals, real* like
 ) noexcept nogil:
     """All of a block: sums, losses, gradients, tile by tile."""
     cdef Tile tile = tile_in(p, scratch)
@@ -370,7 +369,7 @@ cdef inline void tiles_of_block(
     g.first = begin
     while g.first < end:
         g.rows = min(tile_rows, end - g.first)
-        x = read_tile(p, &tile, tally, like)
+        x = read_tile(p, &tile, totals, like)
         if p.grad != NULL:
             write_outputs(p, &tile, x, w)
         g.first += g.rows

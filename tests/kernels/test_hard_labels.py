@@ -1,7 +1,7 @@
-"""Runs of hard labels and moderate inputs are summed as one product: what that must not change.
+"""Losses of labels 0 and 1 are summed as one product: what that must not change.
 
-A run is 1024 elements, a step of the product 16 vectors. Around their seams, and around the bounds
-of what counts as ordinary, both ways of computing must agree with the true values.
+A chunk is 1024 elements, a step of the product 16 vectors. Around their seams, and around the
+bounds of what a product can hold, sums, losses and gradients must agree with the true values.
 """
 
 import cases
@@ -43,7 +43,7 @@ def test_every_length(dtype, each_isa) -> None:
 
 @pytest.mark.parametrize("dtype", cases.DTYPES, ids=str)
 @pytest.mark.parametrize("n", [1, 8, 16, 127, 2500])
-def test_one_element_that_is_not_ordinary(n, dtype, each_isa) -> None:
+def test_one_unusual_element(n, dtype, each_isa) -> None:
     labels = cases.seeded(n).integers(0, 2, n).astype(dtype)
     x = cases.random_logits((n,), dtype)
     p = np.clip(sigmoid(x), dtype.type(1e-6), dtype.type(1 - 2.0**-20))
@@ -65,7 +65,7 @@ def test_one_element_that_is_not_ordinary(n, dtype, each_isa) -> None:
 
 
 def test_sums_at_the_limits_of_the_product(each_isa) -> None:
-    """All factors as large, or as small, as an ordinary run may hold."""
+    """All factors as large, or as small, as a product may hold."""
     for n in (1, 17, 300, 1024, 5000):
         ones = np.ones(n, np.float32)
         for size in (40.0, 20.0, 0.0, -1.0, -10.0, -20.0, -30.0, -39.5):

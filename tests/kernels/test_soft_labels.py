@@ -1,14 +1,14 @@
-"""Runs with soft labels and weights have a loop for each combination: what none of them may change.
+"""Soft labels and weights have a loop for each combination: what none of them may change.
 
-As in test_ordinary_runs.py: around the seams of runs, and around the bounds of what is moderate,
-both ways of computing must agree with the true values.
+As in test_hard_labels.py: around the seams of chunks, and around the bounds of what is moderate,
+all that is returned must agree with the true values.
 """
 
 import cases
 import numpy as np
 import pytest
 import wide_elements
-from test_ordinary_runs import check
+from test_hard_labels import check
 from ulp import BUDGETS
 
 from fastce import binary_cross_entropy, sigmoid_cross_entropy
@@ -47,7 +47,7 @@ def test_every_combination_and_length(dtype, each_isa) -> None:
 
 @pytest.mark.parametrize("dtype", cases.DTYPES, ids=str)
 @pytest.mark.parametrize("n", [1, 9, 1030])
-def test_one_element_that_is_not_moderate(n, dtype, each_isa) -> None:
+def test_one_unusual_element(n, dtype, each_isa) -> None:
     x = cases.random_logits((n,), dtype)
     p = np.clip(wide_elements.sigmoid(x), 1e-6, 1 - 1e-6).astype(dtype)
     labels = cases.seeded(n).random(n).astype(dtype)
