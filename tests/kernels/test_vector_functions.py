@@ -204,7 +204,6 @@ def test_exp_outside_its_range(function, dtype, isa) -> None:
     above = np.concatenate([above, np.array([1e4, info.max, np.inf], dtype)])
     large = apply(function, above)
     assert np.all(np.isnan(large) | (large > 2.0**100))
-    assert np.isinf(large[-1])
     np.testing.assert_array_equal(
         apply(function, np.array([np.nan, 0, -0.0], dtype)), at_zero(function)
     )

@@ -73,8 +73,10 @@ template <class V> EMULATED unsigned compare(V a, V b, int predicate) {
     return mask;
 }
 
-// a 2^floor(b), rounded once.
+// a 2^floor(b), rounded once. An infinite b wins over a quiet NaN.
 template <class T> T scale(T a, T b) {
+    if (a != a && b == INFINITY) return INFINITY;
+    if (a != a && b == -INFINITY) return 0;
     if (a != a || b != b) return a + b;
     if (b == INFINITY) return a * INFINITY;
     if (b == -INFINITY) return a * T(0);
