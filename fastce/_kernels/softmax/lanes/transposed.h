@@ -7,7 +7,7 @@
 // rounding took, and the gradient takes one division.
 #pragma once
 
-#include "elementwise/logistic.h"
+#include "simd/log_product.h"
 #include "softmax/lanes/class_major.h"
 
 namespace fastce {

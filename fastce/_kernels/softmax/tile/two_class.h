@@ -5,8 +5,8 @@
 // wherever a gradient is written, with options (two_class_gradient) or without (fused_two_class_gradient): the same bits.
 #pragma once
 
-#include "elementwise/logistic.h"
 #include "memory/stream.h"
+#include "simd/log_product.h"
 #include "simd/shuffle.h"
 #include "softmax/epilogue.h"
 
