@@ -47,3 +47,6 @@ cdef extern from "<memory/stream.h>" namespace "fastce" nogil:
 cdef extern from "<memory/roofline.h>" namespace "fastce" nogil:
     int64_t sweep_bytes(const char*, Py_ssize_t)
     void copy_bytes(const char*, char*, Py_ssize_t)
+
+cdef extern from "<memory/label_lanes.h>" namespace "fastce" nogil:
+    void put_labels[T](const int64_t*, Py_ssize_t, vec[T]*)

@@ -11,7 +11,7 @@ from ..parallel.writers cimport open_writers, stage_bytes
 from ..simd.simd cimport bfloat16, float16, lanes_of, real, vec
 from ..softmax.lanes.sum cimport columns_of_block
 from ..softmax.lanes.tile cimport column_bytes, rows_of_columns
-from ..softmax.narrow cimport is_fused_narrow, narrow_bytes, narrow_rows_of_block
+from ..softmax.tile.narrow cimport is_fused_narrow, narrow_bytes, narrow_rows_of_block
 from ..softmax.problem cimport Problem
 from ..softmax.row.sum cimport kept_rows, row_state_bytes, rows_of_block
 from ..softmax.row_group cimport clear_group, GROUP, read_rows, RowGroup

@@ -16,7 +16,6 @@ cdef extern from "<softmax/lanes/class_major.h>" namespace "fastce" nogil:
     double end_fused_lanes[T](
         const wide_lanes[T]*, const vec[T]* exp_label, Py_ssize_t, double grad_scale, const grad_lanes[T]&
     )
-    void put_labels[T](const int64_t*, Py_ssize_t, vec[T]*)
     void add_classes[T](
         const vec[T]*, Py_ssize_t pitch, Py_ssize_t vectors, int64_t c, Py_ssize_t classes,
         const vec[T]* labels, wide_lanes[T]* sums, vec[T]* exp_label,

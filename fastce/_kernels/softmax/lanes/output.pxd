@@ -5,11 +5,11 @@ to row lies in the tile's lanes; the reference's own element is chosen by compar
 
 from libc.string cimport memset
 
-from ...memory.memory cimport F64, numbers
+from ...memory.memory cimport put_labels, F64, numbers
 from ...simd.simd cimport kExpScale, lanes_of, real, store_doubles, vec
 from ...softmax.epilogue cimport find_coefficients, hess_of_winner
 from ...softmax.lanes.class_major cimport (
-    add_classes, in_step, put_labels, run_writer, wide_lanes, write_class_gradient, write_class_hessian,
+    add_classes, in_step, run_writer, wide_lanes, write_class_gradient, write_class_hessian,
     write_class_log_softmax,
 )
 from ...softmax.lanes.tile cimport (

@@ -8,13 +8,13 @@ from libc.string cimport memset
 
 from libc.math cimport INFINITY
 
-from ...memory.memory cimport writer
+from ...memory.memory cimport put_labels, writer
 from ...parallel.totals cimport Totals
 from ...simd.simd cimport (
     lanes_of, load_first, maximum, number, prefetch_run, real, set_lane, store_doubles, vec,
 )
 from ...softmax.epilogue cimport end_group, set_reference
-from ...softmax.lanes.class_major cimport add_classes, end_fused_lanes, put_labels, where_class, wide_lanes
+from ...softmax.lanes.class_major cimport add_classes, end_fused_lanes, where_class, wide_lanes
 from ...softmax.lanes.output cimport write_columns, write_log_softmaxes
 from ...softmax.lanes.tile cimport (
     Columns, MoreLanes, ROW_SUMS, TOGETHER, begin_columns, columns_in, grad_lanes_of, group_of_exps,

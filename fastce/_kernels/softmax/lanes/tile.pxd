@@ -7,11 +7,11 @@ with so many classes that not even a group would fit, they are computed once mor
 
 from libc.string cimport memset
 
-from ...memory.memory cimport numbers, prefetch_elements
+from ...memory.memory cimport put_labels, numbers, prefetch_elements
 from ...parallel.totals cimport Totals
 from ...simd.simd cimport lanes_of, linear, prefetch_run, real, vec
 from ...softmax.exp_sums cimport take_exps
-from ...softmax.lanes.class_major cimport kStage, put_labels, run_writer, where_class
+from ...softmax.lanes.class_major cimport kStage, run_writer, where_class
 from ...softmax.outputs cimport row_lanes
 from ...softmax.problem cimport LOG_SOFTMAX, Problem
 from ...softmax.row_group cimport GROUP, RowGroup, clear_group, read_rows
@@ -132,7 +132,7 @@ cdef inline row_lanes[real] lanes_of_rows(const Problem* p, const Columns* t, re
 
 
 cdef struct MoreLanes:
-    # What only sums need of each row: the label's exponential; label and target where the reference is another.
+    # What only sums need of each row: the label's exponential; label and target if the reference is another.
     char* exp_label
     char* given_label
     char* given_target

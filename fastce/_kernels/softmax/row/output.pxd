@@ -12,9 +12,7 @@ from ...simd.simd cimport (
     lanes_of, load_first, load_lanes, lost, put, put_lane, real, scaled_exp, set_lane, store, store_first,
     vec,
 )
-from ...softmax.outputs cimport (
-    gradient_of, gradient_of_target, hessian_of, log_softmax_of, row_terms,
-)
+from ...softmax.outputs cimport gradient_of, gradient_of_target, hessian_of, log_softmax_of, row_terms
 from ...softmax.problem cimport LOG_SOFTMAX, Problem, targets_vary
 from ...softmax.row_group cimport RowGroup
 from ...softmax.targets cimport targets_of_classes

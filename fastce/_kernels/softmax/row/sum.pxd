@@ -149,7 +149,9 @@ cdef inline void sum_targets(
 # A group of rows ------------------------------------------------------------------------------------
 
 
-cdef inline int finish_sums(RowGroup* g, const Sums* s, Py_ssize_t i, Py_ssize_t n, real* like) noexcept nogil:
+cdef inline int finish_sums(
+    RowGroup* g, const Sums* s, Py_ssize_t i, Py_ssize_t n, real* like
+) noexcept nogil:
     """From sums of all exponentials to the labels' and the others', n rows, whole vectors, from row i on."""
     separate_labels(
         <const vec[real]*> NULL, s.total + i, s.rounding + i, s.label_logit + i, s.partner_logit + i,

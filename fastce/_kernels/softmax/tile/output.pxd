@@ -11,7 +11,7 @@ from ...memory.memory cimport advance, numbers, F64, room, seek, writer
 from ...parallel.totals cimport add_exactly
 from ...simd.simd cimport kExpScale, kLeastRest, lane, lanes_of, real, set_number, vec
 from ...softmax.epilogue cimport find_coefficients, hess_of_winner
-from ...softmax.lanes.transposed cimport put_own_coefficients, row_sums_of_lanes
+from ...softmax.tile.transposed cimport put_own_coefficients, row_sums_of_lanes
 from ...softmax.outputs cimport row_lanes
 from ...softmax.problem cimport LOG_SOFTMAX, Problem, has_label_alone, is_smoothed, targets_vary
 from ...softmax.row_group cimport GROUP, WIDTH, RowGroup

@@ -2,7 +2,7 @@
 
 Design. (a) Exponentials need no row: with the shift 0 they are taken of the logits as they lie, vector by
 vector across the ends of rows. (b) The sums of as many rows as a vector has lanes come out of one transposing
-tree (shuffle.h); rows of few classes are transposed (lanes/transposed.h). (c) For the gradient the rows'
+tree (shuffle.h); rows of few classes are transposed (tile/transposed.h). (c) For the gradient the rows'
 numbers are spread over the lanes by a pattern that repeats with the tile. (d) Rows whose sums are out of
 range get shifts of their own, and the tile's exponentials are taken again; those of the other rows are what
 they were. (e) Of two classes nothing has to be summed (two_class.h)."""
@@ -10,7 +10,7 @@ they were. (e) Of two classes nothing has to be summed (two_class.h)."""
 from libc.math cimport INFINITY
 from libc.string cimport memcpy, memset
 
-from ...memory.memory cimport F64, numbers, writer
+from ...memory.memory cimport put_labels, F64, numbers, writer
 from ...parallel.totals cimport Totals
 from ...simd.simd cimport (
     doubles, kAhead, kExpScale, kLeastRest, lane, lanes_of, load_first, number, put_doubles, real, row_sums,
@@ -18,8 +18,7 @@ from ...simd.simd cimport (
 )
 from ...softmax.epilogue cimport end_group, set_reference
 from ...softmax.exp_sums cimport take_exps
-from ...softmax.lanes.class_major cimport put_labels
-from ...softmax.lanes.transposed cimport kFewClasses, row_sums_of_lanes, sum_transposed, widen_sums
+from ...softmax.tile.transposed cimport kFewClasses, row_sums_of_lanes, sum_transposed, widen_sums
 from ...softmax.problem cimport (
     Problem, has_default_options, has_label_alone, is_smoothed, needs_maximum, targets_vary,
 )

@@ -7,8 +7,10 @@
 // rounding took, and the gradient takes one division.
 #pragma once
 
+#include "memory/label_lanes.h"
 #include "simd/log_product.h"
-#include "softmax/lanes/class_major.h"
+#include "simd/shuffle.h"
+#include "softmax/epilogue.h"
 
 namespace fastce {
 

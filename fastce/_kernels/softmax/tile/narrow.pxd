@@ -1,22 +1,22 @@
 """Rows of few classes, where their mean or sum and its gradient are all that is asked for.
 
-Design. A run of 256 rows is one step of tile/two_class.h or of lanes/transposed.h. Where labels or logits are
+Design. A run of 256 rows is one step of tile/two_class.h or of tile/transposed.h. Where labels or logits are
 not as those need them, and for the last few rows, tiles do the same in smaller steps, by the same formulas
 for each row; they also tell what is wrong with labels."""
 
 from libc.stdint cimport int64_t
 
-from ..memory.memory cimport advance, find_integers, line_gap, room, seek, skip, writer
-from ..parallel.totals cimport add_exactly, Totals
-from ..simd.simd cimport lane, lanes_of, real, set_number, vec
-from ..softmax.lanes.transposed cimport end_transposed, kFewClasses, write_transposed
-from ..softmax.outputs cimport row_lanes
-from ..softmax.problem cimport Problem, has_default_options
-from ..softmax.rows cimport all_classes, grad_lanes, kFusedRows, kFusedVectors, kLeastScale, kMostScale
-from ..softmax.shift cimport looks_shifted
-from ..softmax.tile.spread cimport write_row_gradients
-from ..softmax.tile.sum cimport exps_as_they_lie, part_bytes, tiles_of_block
-from ..softmax.tile.two_class cimport fused_two_class_gradient, fused_two_class_loss
+from ...memory.memory cimport advance, find_integers, line_gap, room, seek, skip, writer
+from ...parallel.totals cimport add_exactly, Totals
+from ...simd.simd cimport lane, lanes_of, real, set_number, vec
+from ...softmax.tile.transposed cimport end_transposed, kFewClasses, write_transposed
+from ...softmax.outputs cimport row_lanes
+from ...softmax.problem cimport Problem, has_default_options
+from ...softmax.rows cimport all_classes, grad_lanes, kFusedRows, kFusedVectors, kLeastScale, kMostScale
+from ...softmax.shift cimport looks_shifted
+from ...softmax.tile.spread cimport write_row_gradients
+from ...softmax.tile.sum cimport exps_as_they_lie, part_bytes, tiles_of_block
+from ...softmax.tile.two_class cimport fused_two_class_gradient, fused_two_class_loss
 
 cdef enum:
     LINE_BYTES = 64

@@ -6,7 +6,7 @@ from ...simd.simd cimport vec
 from ...softmax.rows cimport grad_lanes
 
 
-cdef extern from "<softmax/lanes/transposed.h>" namespace "fastce" nogil:
+cdef extern from "<softmax/tile/transposed.h>" namespace "fastce" nogil:
     enum:
         kFewClasses
     cdef cppclass row_sums_of_lanes:
