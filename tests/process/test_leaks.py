@@ -62,7 +62,7 @@ WRONG: dict[str, dict[str, Any]] = {
         "logits": np.ones((6, 5), int), "labels": BAD_LABELS, "class_weight": -np.ones(5),
         "sample_weight": np.ones(7), "label_smoothing": 1.5, "z_loss": -1.5,
         "grad_out": np.empty((6, 5), np.float16), "reduction": "most", "normalizer": -1.5,
-        "axis": 7, "ignore_index": "none", "num_threads": 0,
+        "axis": 7000, "ignore_index": "none", "num_threads": 0,
     },
     "softmax_cross_entropy of probabilities": {"labels": BAD_PROBS, "logits": "text"},
     "softmax_cross_entropy byte-swapped": {"labels": BAD_LABELS.astype(">i2")},
