@@ -44,6 +44,14 @@ template <class V> FASTCE_INLINE unsigned larger_lanes(V v, V bound) {
     return found;
 }
 
+// Whether any bit is set, of a vector seen as doubles.
+template <class V> FASTCE_INLINE bool any_bit_of(V v) {
+    uint64_t part[sizeof v / 8], found = 0;
+    memcpy(part, &v, sizeof v);
+    for (uint64_t p : part) found |= p;
+    return found != 0;
+}
+
 // a b + c and a b - c, rounded once: to be used where kHasFma. By name, since compilers that may contract an
 // expression do so or not from one place to the next, and the same element has the same bits wherever it is stored.
 template <class V> FASTCE_INLINE V multiply_add(V a, V b, V c) {

@@ -23,12 +23,7 @@ template <class T> FASTCE_INLINE vec<T> size_of(vec<T> x) { return from_bits<T>(
 template <class T> FASTCE_INLINE vec<T> minus_size(vec<T> x) { return from_bits<T>(bits<T>(x.v) | sign_bit<T>()); }
 
 // Whether any bit of a vector is set.
-template <class V> FASTCE_INLINE bool any_bit(V v) {
-    uint64_t part[sizeof v / 8], found = 0;
-    memcpy(part, &v, sizeof v);
-    for (uint64_t p : part) found |= p;
-    return found != 0;
-}
+template <class V> FASTCE_INLINE bool any_bit(V v) { return any_bit_of((raw_double)v); }
 template <class T, class Lanes> FASTCE_INLINE bool all_zero(Lanes v) { return !any_bit(v); }
 
 // exp of moderate numbers.

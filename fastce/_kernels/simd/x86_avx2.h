@@ -17,6 +17,10 @@ FASTCE_INLINE __m256d larger(__m256d a, __m256d b) { return _mm256_max_pd(a, b);
 FASTCE_INLINE __m256 smaller(__m256 a, __m256 b) { return _mm256_min_ps(a, b); }
 FASTCE_INLINE __m256d smaller(__m256d a, __m256d b) { return _mm256_min_pd(a, b); }
 FASTCE_INLINE unsigned larger_lanes(__m256 v, __m256 bound) { return unsigned(_mm256_movemask_ps(__m256(v > bound))); }
+FASTCE_INLINE bool any_bit_of(__m256d v) {
+    const __m256i bits = _mm256_castpd_si256(v);
+    return !_mm256_testz_si256(bits, bits);
+}
 
 FASTCE_INLINE __m256 multiply_add(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
 FASTCE_INLINE __m256d multiply_add(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }

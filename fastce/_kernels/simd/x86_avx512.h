@@ -26,6 +26,10 @@ FASTCE_INLINE __m512d replace_lane(__m512d v, ptrdiff_t k, __m512d other) {
     return _mm512_mask_mov_pd(v, __mmask8(k >= 0 && k < 8 ? 1u << k : 0), other);
 }
 FASTCE_INLINE unsigned larger_lanes(__m512 v, __m512 bound) { return _mm512_cmp_ps_mask(v, bound, _CMP_GT_OQ); }
+FASTCE_INLINE bool any_bit_of(__m512d v) {
+    const __m512i bits = _mm512_castpd_si512(v);
+    return _mm512_test_epi64_mask(bits, bits) != 0;
+}
 
 FASTCE_INLINE __m512 multiply_add(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
 FASTCE_INLINE __m512d multiply_add(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }

@@ -17,6 +17,9 @@ FASTCE_INLINE __m128d larger(__m128d a, __m128d b) { return _mm_max_pd(a, b); }
 FASTCE_INLINE __m128 smaller(__m128 a, __m128 b) { return _mm_min_ps(a, b); }
 FASTCE_INLINE __m128d smaller(__m128d a, __m128d b) { return _mm_min_pd(a, b); }
 FASTCE_INLINE unsigned larger_lanes(__m128 v, __m128 bound) { return unsigned(_mm_movemask_ps(__m128(v > bound))); }
+FASTCE_INLINE bool any_bit_of(__m128d v) {
+    return _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_castpd_si128(v), _mm_setzero_si128())) != 0xffff;
+}
 
 FASTCE_INLINE __m128d widen_low(__m128 v) { return _mm_cvtps_pd(v); }
 FASTCE_INLINE __m128d widen_high(__m128 v) { return _mm_cvtps_pd(_mm_movehl_ps(v, v)); }

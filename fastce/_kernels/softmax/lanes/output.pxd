@@ -14,7 +14,7 @@ from ...softmax.lanes.class_major cimport (
 )
 from ...softmax.lanes.tile cimport (
     Columns, IN_STEP, ROW_LANES, ROW_SUMS, TOGETHER, group_of_exps, lanes_of_rows, logits_of, more_lanes,
-    number_bytes, targets_of_class, vectors_of_group,
+    targets_of_class, vectors_of_group,
 )
 from ...softmax.outputs cimport row_lanes
 from ...softmax.problem cimport Problem, is_smoothed, targets_vary
@@ -82,7 +82,7 @@ cdef inline const vec[real]* exps_again(
     const Problem* p, const Columns* t, Py_ssize_t c, real* like
 ) noexcept nogil:
     """The exponentials of the classes from c on: where they are kept, or taken once more."""
-    cdef row_lanes[real] r = lanes_of_rows(p, t, like)
+    cdef row_lanes[real] r = lanes_of_rows(t, like)
     if t.kept:
         return (<const vec[real]*> t.exps) + c * t.vectors
     return group_of_exps(
@@ -94,7 +94,7 @@ cdef inline void find_winners(
     const Problem* p, const Columns* t, row_lanes[real] r, real* like
 ) noexcept nogil:
     """The Hessian's entries of clear winners other than the reference."""
-    cdef vec[real]* exp_winner = <vec[real]*> more_lanes(p, t).exp_label
+    cdef vec[real]* exp_winner = <vec[real]*> more_lanes(t).exp_label
     cdef wide_lanes[real]* sums = <wide_lanes[real]*> t.numbers
     cdef const vec[real]* exps = NULL
     cdef double[GROUP] largest, others
@@ -130,7 +130,7 @@ cdef inline void find_winners(
 
 cdef inline void write_columns(const Problem* p, const Columns* t, real* like) noexcept nogil:
     """The Hessian, if asked for, and the gradient, which may be written over the logits."""
-    cdef row_lanes[real] rows = lanes_of_rows(p, t, like), gradients
+    cdef row_lanes[real] rows = lanes_of_rows(t, like), gradients
     cdef const vec[real]* exps = NULL
     cdef vec[real]* targets = NULL
     cdef Py_ssize_t c, k, at
@@ -153,7 +153,7 @@ cdef inline void write_columns(const Problem* p, const Columns* t, real* like) n
     if t.writer.streaming:
         gradients = in_step(
             rows, <const real*> t.grad, p.grad_class_stride, t.vectors,
-            <vec[real]*> (t.numbers + (2 * ROW_SUMS + ROW_LANES) * number_bytes(p)),
+            <vec[real]*> (t.numbers + (2 * ROW_SUMS + ROW_LANES) * t.number_bytes),
         )
     for c in range(p.classes):
         if c % TOGETHER == 0:
@@ -168,7 +168,7 @@ cdef inline void write_columns(const Problem* p, const Columns* t, real* like) n
 
 
 cdef inline void write_log_softmaxes(const Problem* p, const Columns* t, real* like) noexcept nogil:
-    cdef row_lanes[real] rows = lanes_of_rows(p, t, like)
+    cdef row_lanes[real] rows = lanes_of_rows(t, like)
     cdef Py_ssize_t c, i, k
     for k in range(t.groups):
         for i from 0 <= i < t.group[k].rows by WIDTH:

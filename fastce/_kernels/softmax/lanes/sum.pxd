@@ -18,7 +18,7 @@ from ...softmax.lanes.class_major cimport add_classes, end_fused_lanes, where_cl
 from ...softmax.lanes.output cimport write_columns, write_log_softmaxes
 from ...softmax.lanes.tile cimport (
     Columns, MoreLanes, ROW_SUMS, TOGETHER, begin_columns, columns_in, grad_lanes_of, group_of_exps,
-    lanes_of_rows, logits_ahead, logits_of, more_lanes, number_bytes, targets_of_class, vectors_of_group,
+    lanes_of_rows, logits_ahead, logits_of, more_lanes, targets_of_class, vectors_of_group,
 )
 from ...softmax.outputs cimport row_lanes
 from ...softmax.problem cimport (
@@ -33,7 +33,7 @@ cdef inline wide_lanes[real]* sums_of(
     const Problem* p, const Columns* t, int which, real* like
 ) noexcept nogil:
     """Sums of each row, two lanes a row where lanes are float."""
-    return <wide_lanes[real]*> (t.numbers + 2 * which * number_bytes(p))
+    return <wide_lanes[real]*> (t.numbers + 2 * which * t.number_bytes)
 
 
 cdef inline wide_lanes[real]* others_of(const Problem* p, const Columns* t, real* like) noexcept nogil:
@@ -55,11 +55,11 @@ cdef inline void sum_exps(
     const Problem* p, const Columns* t, Py_ssize_t begin, Py_ssize_t n, real* like
 ) noexcept nogil:
     """Sums exp(x - shift) of n rows from `begin` on, the label's apart."""
-    cdef row_lanes[real] r = lanes_of_rows(p, t, like)
+    cdef row_lanes[real] r = lanes_of_rows(t, like)
     cdef Py_ssize_t c, k, count, width = lanes_of(r.label), at = begin // width
     cdef Py_ssize_t vectors = (n + width - 1) // width
     cdef wide_lanes[real]* sums = others_of(p, t, like) + at
-    cdef vec[real]* exp_label = (<vec[real]*> more_lanes(p, t).exp_label) + at
+    cdef vec[real]* exp_label = (<vec[real]*> more_lanes(t).exp_label) + at
     cdef const vec[real]* exps
     for k in range(vectors):
         sums[k].clear()
@@ -75,7 +75,7 @@ cdef inline int finish_sums(const Problem* p, const Columns* t, Py_ssize_t k, re
     cdef RowGroup* g = t.group + k
     cdef Py_ssize_t v, width = lanes_of(<vec[real]*> NULL), at = k * vectors_of_group(like)
     cdef const wide_lanes[real]* sums = others_of(p, t, like) + at
-    cdef const vec[real]* exp_label = (<const vec[real]*> more_lanes(p, t).exp_label) + at
+    cdef const vec[real]* exp_label = (<const vec[real]*> more_lanes(t).exp_label) + at
     cdef int domain
     if has_default_options(p) and g.unweighted == g.rows:
         g.fused_loss = end_fused_lanes(sums, exp_label, g.rows, p.grad_scale, grad_lanes_of(p, t, k, like))
@@ -94,7 +94,7 @@ cdef inline void find_maxima(
 ) noexcept nogil:
     """The largest logits of n rows from `begin` on, whole groups."""
     cdef Py_ssize_t c, k, v, width = lanes_of(<vec[real]*> NULL), some = vectors_of_group(like)
-    cdef vec[real]* all = lanes_of_rows(p, t, like).row_max
+    cdef vec[real]* all = lanes_of_rows(t, like).row_max
     cdef vec[real]* maxima = all + begin // width
     cdef const real* x
     for k in range((n + width - 1) // width):
@@ -111,10 +111,10 @@ cdef inline void find_maxima(
 
 cdef inline void put_shifts(const Problem* p, Columns* t, Py_ssize_t k, real* like) noexcept nogil:
     """The shifts of group k as lanes."""
-    cdef vec[real]* shifts = lanes_of_rows(p, t, like).shift
+    cdef vec[real]* shifts = lanes_of_rows(t, like).shift
     cdef Py_ssize_t i
     if not t.shifted:
-        memset(shifts, 0, number_bytes(p))
+        memset(shifts, 0, t.number_bytes)
     t.shifted = True
     for i in range(t.group[k].rows):
         set_lane(shifts, k * GROUP + i, t.group[k].shift[i])
@@ -149,8 +149,8 @@ cdef inline void sum_shifted_rows(const Problem* p, Columns* t, Py_ssize_t k, re
 
 cdef inline void refer_to_maxima(const Problem* p, Columns* t, real* like) noexcept nogil:
     """Makes the class of the largest logit each row's reference, and shifts by it."""
-    cdef row_lanes[real] r = lanes_of_rows(p, t, like)
-    cdef MoreLanes m = more_lanes(p, t)
+    cdef row_lanes[real] r = lanes_of_rows(t, like)
+    cdef MoreLanes m = more_lanes(t)
     cdef RowGroup* g
     cdef const real* x
     cdef Py_ssize_t i, k, at
@@ -187,7 +187,7 @@ cdef inline void sum_columns(const Problem* p, Columns* t, real* like) noexcept 
 
 cdef inline void sum_targets(const Problem* p, const Columns* t, real* like) noexcept nogil:
     """Of every row: the sum of t_c (x_r - x_c), the target of r and that of all others."""
-    cdef row_lanes[real] r = lanes_of_rows(p, t, like)
+    cdef row_lanes[real] r = lanes_of_rows(t, like)
     cdef vec[real]* targets = r.uniform_offset
     cdef vec[real]* of_reference = r.log_sum
     cdef wide_lanes[real]* distances = distances_of(p, t, like)

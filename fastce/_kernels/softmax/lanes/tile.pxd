@@ -42,6 +42,7 @@ cdef struct Columns:
     RowGroup* group
     char* numbers
     char* exps
+    Py_ssize_t number_bytes  # of one number of each row
     bint kept  # the exponentials of all classes are
     bint shifted  # some row's shift is not 0
     run_writer writer
@@ -94,7 +95,7 @@ cdef inline Columns columns_in(const Problem* p, Py_ssize_t rows, char* scratch)
     cdef Columns t
     cdef Py_ssize_t k
     memset(&t, 0, sizeof(t))
-    t.kept = kept_groups(p) > 0
+    t.kept, t.number_bytes = kept_groups(p) > 0, number_bytes(p)
     t.numbers = scratch
     t.writer.stages = t.numbers + numbers_bytes(p)
     t.exps = t.writer.stages + stages_bytes(p)
@@ -110,24 +111,25 @@ cdef inline Py_ssize_t vectors_of_group(real* like) noexcept nogil:
     return GROUP // lanes_of(<vec[real]*> NULL)
 
 
-cdef inline vec[real]* next_numbers(const Problem* p, char** at, real* like) noexcept nogil:
-    at[0] += number_bytes(p)
-    return <vec[real]*> (at[0] - number_bytes(p))
+cdef inline vec[real]* next_numbers(Py_ssize_t bytes, char** at, real* like) noexcept nogil:
+    at[0] += bytes
+    return <vec[real]*> (at[0] - bytes)
 
 
-cdef inline row_lanes[real] lanes_of_rows(const Problem* p, const Columns* t, real* like) noexcept nogil:
+cdef inline row_lanes[real] lanes_of_rows(const Columns* t, real* like) noexcept nogil:
     """Where the numbers of each row are as lanes."""
     cdef row_lanes[real] r
-    cdef char* at = t.numbers + 2 * ROW_SUMS * number_bytes(p)
-    r.label, r.winner = next_numbers(p, &at, like), next_numbers(p, &at, like)
-    r.live, r.shift = next_numbers(p, &at, like), next_numbers(p, &at, like)
-    r.row_max, r.log_sum = next_numbers(p, &at, like), next_numbers(p, &at, like)
-    r.prob_scale_hi, r.prob_scale_lo = next_numbers(p, &at, like), next_numbers(p, &at, like)
-    r.target_scale_hi, r.target_scale_lo = next_numbers(p, &at, like), next_numbers(p, &at, like)
-    r.uniform_offset, r.label_grad = next_numbers(p, &at, like), next_numbers(p, &at, like)
-    r.inverse_sum, r.hess_scale = next_numbers(p, &at, like), next_numbers(p, &at, like)
-    r.hess_square, r.label_hess = next_numbers(p, &at, like), next_numbers(p, &at, like)
-    r.winner_hess = next_numbers(p, &at, like)
+    cdef Py_ssize_t bytes = t.number_bytes
+    cdef char* at = t.numbers + 2 * ROW_SUMS * bytes
+    r.label, r.winner = next_numbers(bytes, &at, like), next_numbers(bytes, &at, like)
+    r.live, r.shift = next_numbers(bytes, &at, like), next_numbers(bytes, &at, like)
+    r.row_max, r.log_sum = next_numbers(bytes, &at, like), next_numbers(bytes, &at, like)
+    r.prob_scale_hi, r.prob_scale_lo = next_numbers(bytes, &at, like), next_numbers(bytes, &at, like)
+    r.target_scale_hi, r.target_scale_lo = next_numbers(bytes, &at, like), next_numbers(bytes, &at, like)
+    r.uniform_offset, r.label_grad = next_numbers(bytes, &at, like), next_numbers(bytes, &at, like)
+    r.inverse_sum, r.hess_scale = next_numbers(bytes, &at, like), next_numbers(bytes, &at, like)
+    r.hess_square, r.label_hess = next_numbers(bytes, &at, like), next_numbers(bytes, &at, like)
+    r.winner_hess = next_numbers(bytes, &at, like)
     return r
 
 
@@ -138,10 +140,10 @@ cdef struct MoreLanes:
     char* given_target
 
 
-cdef inline MoreLanes more_lanes(const Problem* p, const Columns* t) noexcept nogil:
+cdef inline MoreLanes more_lanes(const Columns* t) noexcept nogil:
     cdef MoreLanes m
-    m.exp_label = t.numbers + (2 * ROW_SUMS + ROW_LANES - 3) * number_bytes(p)
-    m.given_label, m.given_target = m.exp_label + number_bytes(p), m.exp_label + 2 * number_bytes(p)
+    m.exp_label = t.numbers + (2 * ROW_SUMS + ROW_LANES - 3) * t.number_bytes
+    m.given_label, m.given_target = m.exp_label + t.number_bytes, m.exp_label + 2 * t.number_bytes
     return m
 
 
@@ -149,7 +151,7 @@ cdef inline grad_lanes[real] grad_lanes_of(
     const Problem* p, const Columns* t, Py_ssize_t k, real* like
 ) noexcept nogil:
     """Where the gradient's coefficients of group k go; nowhere if there is none."""
-    cdef row_lanes[real] r = lanes_of_rows(p, t, like)
+    cdef row_lanes[real] r = lanes_of_rows(t, like)
     cdef grad_lanes[real] of
     cdef Py_ssize_t at = k * vectors_of_group(like)
     of.prob_scale_hi = r.prob_scale_hi + at if p.grad != NULL else NULL
@@ -167,7 +169,7 @@ cdef inline void begin_columns(
     """The tile that begins with this row, and its labels."""
     cdef Py_ssize_t k, outer = row // p.inner, inner = row % p.inner
     cdef Py_ssize_t at = (outer * p.grad_outer_stride + inner) * p.itemsize
-    cdef vec[real]* labels = lanes_of_rows(p, t, like).label
+    cdef vec[real]* labels = lanes_of_rows(t, like).label
     cdef RowGroup* g
     t.rows = min(rows_of_columns(p), p.inner - inner, end - row)
     t.groups = (t.rows + GROUP - 1) // GROUP
@@ -242,7 +244,7 @@ cdef inline void targets_of_class(
     """The targets of one class in all rows of the tile."""
     cdef Py_ssize_t v
     cdef double weight = class_weight_of(p, c)
-    cdef MoreLanes m = more_lanes(p, t)
+    cdef MoreLanes m = more_lanes(t)
     cdef const vec[real]* labels = <const vec[real]*> m.given_label
     cdef const vec[real]* own = <const vec[real]*> m.given_target
     if p.targets == NULL:

@@ -185,10 +185,13 @@ cdef inline void write_two_classes(
     """The gradient of rows of two classes, or the diagonal of their Hessian, whose entries are equal."""
     cdef double[GROUP] scale, other
     cdef const double* label_grad = NULL
+    cdef const double* weight = NULL
     cdef Py_ssize_t i
     cdef double total
     if p.z_loss != 0:
         label_grad = g.label_grad
+    if g.skipped:
+        weight = g.weight
     for i in range(g.rows):
         total = g.sum_others[i] + g.exp_label[i]
         if hess:
@@ -206,7 +209,7 @@ cdef inline void write_two_classes(
         clear_skipped(g, p.classes, out)
     else:
         two_class_gradient(
-            <const vec[real]*> tile.exps, g.label, g.rows, scale, other, label_grad, g.weight, out
+            <const vec[real]*> tile.exps, g.label, g.rows, scale, other, label_grad, weight, out
         )
 
 

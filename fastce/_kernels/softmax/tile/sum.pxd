@@ -36,7 +36,6 @@ cdef enum:
     TILE_ROWS = 16
     BEYOND = 64  # lanes: vectors are written and loaded across the end of a tile
     SUMS_BYTES = 1024  # of transposed rows
-    FUSED_CLASSES = 48  # from here on one sweep over the ends of rows saves nothing
 
 
 cdef inline bint is_short(const Problem* p) noexcept nogil:
@@ -160,7 +159,7 @@ cdef inline int sum_by_tree(
     for i from 0 <= i < filled by WIDTH:
         total = row_sums(exps, i * classes, classes)
         put_doubles(g.sum_others + i, total if real is double else total - doubles(g.exp_label + i))
-    if classes < FUSED_CLASSES and has_default_options(p) and g.unweighted == g.rows:
+    if has_default_options(p) and g.unweighted == g.rows:
         g.fused_loss = end_fused(
             g.sum_others, g.exp_label, g.rows, p.grad_scale, grad_lanes_of(p, tile, <real*> NULL)
         )
@@ -254,10 +253,13 @@ cdef inline void sum_logits(
 ) noexcept nogil:
     """The sum of x - shift of every row."""
     cdef RowGroup* g = tile.group
-    cdef vec[real]* logits = <vec[real]*> tile.logits
+    cdef const vec[real]* logits = <const vec[real]*> x
     cdef vec[double] classes = vec[double](<double> p.classes)
     cdef Py_ssize_t i
-    load_logits(p, x, filled, g, logits)
+    # As they lie, where that is in lanes and with other rows behind them.
+    if sizeof(x[0]) == 2 or x == <const real*> tile.packed or g.first + 2 * GROUP > p.outer:
+        load_logits(p, x, filled, g, <vec[real]*> tile.logits)
+        logits = <const vec[real]*> tile.logits
     for i from 0 <= i < filled by WIDTH:
         put_doubles(
             g.logit_sum + i, row_sums(logits, i * p.classes, p.classes) - classes * doubles(g.shift + i)

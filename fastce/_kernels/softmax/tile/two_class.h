@@ -5,6 +5,7 @@
 // wherever a gradient is written, with options (two_class_gradient) or without (fused_two_class_gradient): the same bits.
 #pragma once
 
+#include "memory/label_lanes.h"
 #include "memory/stream.h"
 #include "simd/log_product.h"
 #include "simd/shuffle.h"
@@ -31,10 +32,9 @@ FASTCE_INLINE vec<double>::bits labels_at(const int64_t* label) {
 
 // All bits set in the lanes of T whose label is 1.
 template <class T> FASTCE_INLINE typename vec<T>::mask is_second_class(const int64_t* label) {
-    using lane = std::remove_reference_t<decltype(typename vec<T>::mask{}[0])>;
-    typename vec<T>::mask second;
-    for (int k = 0; k < vec<T>::lanes; ++k) second[k] = -lane(label[k] == 1);
-    return second;
+    vec<T> labels;
+    put_labels(label, vec<T>::lanes, &labels);
+    return is_class(labels, 1);
 }
 
 // Of `rows` rows (arrays hold whole vectors): d to `difference`; the two terms, times 1 / kExpScale, that of the label
@@ -96,25 +96,28 @@ FASTCE_INLINE void store_pairs(typename vec<T>::mask second_class, vec<T> at_lab
 
 // The gradients of rows of two classes. `scale`: what the probabilities are multiplied by, of each row; `other`: the
 // other class's entries in double, for scales that floats do not have; `label_grad`: the labels' entries where they are
-// not the others' negatives (z_loss), or NULL; `weight`: 0 in rows that are skipped.
+// not the others' negatives (z_loss), or NULL; `weight`: 0 in rows that are skipped, or NULL.
 template <class T>
 inline void two_class_gradient(const vec<T>* difference, const int64_t* label, ptrdiff_t rows, const double* scale,
                                const double* other, const double* label_grad, const double* weight, T* out) {
     constexpr ptrdiff_t lanes = vec<T>::lanes;
     constexpr bool single = sizeof(lane_t<T>) == 4;
-    alignas(64) double low[lanes];
+    alignas(64) const double none[lanes] = {};
     for (ptrdiff_t i = 0; i < rows; i += lanes) {
-        for (ptrdiff_t k = 0; k < lanes; ++k) low[k] = scale[i + k] - double(lane_t<T>(scale[i + k]));
-        const vec<T> hi = narrow_lanes<T>(scale + i), lo = narrow_lanes<T>(low), zero(0.0);
+        const vec<T> zero(0.0);
+        vec<T> hi, lo;
+        split_doubles(scale + i, none, lanes, &hi, &lo);
         vec<T> at_other = other_gradient(difference[i / lanes], hi, lo);
         if constexpr (single) {
             const vec<T> least(kLeastScale), most(kMostScale);
             at_other = select<T>((hi.v >= least.v) & (hi.v <= most.v), at_other, narrow_lanes<T>(other + i));
         }
         vec<T> at_label = label_grad ? narrow_lanes<T>(label_grad + i) : zero - at_other;
-        typename vec<T>::mask skipped;
-        for (ptrdiff_t k = 0; k < lanes; ++k) skipped[k] = weight[i + k] == 0 ? -1 : 0;
-        at_other = select<T>(skipped, zero, at_other), at_label = select<T>(skipped, zero, at_label);
+        if (weight) {
+            typename vec<T>::mask skipped;
+            for (ptrdiff_t k = 0; k < lanes; ++k) skipped[k] = weight[i + k] == 0 ? -1 : 0;
+            at_other = select<T>(skipped, zero, at_other), at_label = select<T>(skipped, zero, at_label);
+        }
         store_pairs(is_second_class<T>(label + i), at_label, at_other, 2 * (rows - i), out + 2 * i);
     }
 }
