@@ -95,8 +95,7 @@ cdef inline bint place_new_gradient(
 ) except -1:
     cdef View v
     if not r.x.contiguous:
-        view_of(grad, &v)
-        return place_gradient(&v, r, streaming_bytes, p)
+        return view_of(grad, &v) and place_gradient(&v, r, streaming_bytes, p)
     p.grad = address_of(grad)
     p.grad_outer_stride, p.grad_class_stride = p.outer_stride, p.class_stride
     p.streaming = r.x.size * r.x.itemsize > streaming_bytes
@@ -107,7 +106,8 @@ cdef inline bint place_hessian(object hess, SoftmaxCall* c) except -1:
     """An output like the gradient; whether it lies like that."""
     cdef View v
     cdef Walk w
-    view_of(hess, &v)
+    if not view_of(hess, &v):
+        return False
     c.p.hess = v.data
     return walk_like(&v, c.rows.axis, &c.rows.walk, &w) and (
         w.outer_stride == c.p.grad_outer_stride * v.itemsize

@@ -1,1 +1,1 @@
-"""Classifiers judged by the logits in their files: what `fastce evaluate` computes."""
+"""Loss and accuracy of the logits in files: what `fastce evaluate` computes."""

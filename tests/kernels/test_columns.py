@@ -55,7 +55,7 @@ def test_lines_that_tiles_share_are_written_whole(dtype, isa, monkeypatch) -> No
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES, ids=str)
-def test_one_batch_of_a_tile_needs_anchors_of_its_own(dtype, each_isa) -> None:
+def test_one_group_of_a_tile_needs_shifts_of_its_own(dtype, each_isa) -> None:
     """Rows far from 0, of NaN or of -inf change no other row of their tile."""
     for inner, place in ((512, 100), (1030, 700), (1030, 1029)):
         logits, labels = problem(21, inner, dtype)

@@ -1,7 +1,7 @@
 """Rows of two, and of three to twelve, classes have forms of their own: what that must not change.
 
 Where a mean or a sum is all that is asked for, a run of 256 rows is one step; where a logit or a
-label is not as that needs it, and for the last few rows, the run goes the way of all rows.
+label is not as that needs it, and for the last few rows, tiles do the same in smaller steps.
 """
 
 import cases
@@ -130,7 +130,7 @@ def test_a_label_that_is_no_class(value, where, classes, isa) -> None:
 @each_number_of_classes
 @pytest.mark.parametrize("dtype", [*HALVES, *cases.DTYPES], ids=str)
 def test_streamed_gradients_at_every_alignment(dtype, classes, isa, monkeypatch) -> None:
-    """Whole lines past the caches; a run with a label that is ignored goes the way of all rows."""
+    """Whole lines past the caches; a run with a label that is ignored is left to tiles."""
     x, labels = rows_of(3333, classes, F32)
     x, labels[1000] = x.astype(dtype), -100
     loss, expected = softmax_cross_entropy(x, labels, reduction="sum", return_grad=True)
@@ -198,7 +198,7 @@ def test_numbers_that_a_mean_is_divided_by(normalizer, each_isa) -> None:
 
 
 def test_a_row_of_weight_0_far_from_the_others(isa) -> None:
-    """Its gradient is 0 whatever it holds, also where rows are summed from anchors of their own."""
+    """Its gradient is 0 whatever it holds, also where rows have shifts of their own."""
     for value in (np.nan, np.inf, -np.inf, 3e38):
         logits = np.zeros((31, 2), np.float32)
         logits[3], logits[9], logits[20, 1] = 1000, value, -500

@@ -4,11 +4,11 @@ from libc.math cimport INFINITY, NAN
 
 from ..parallel.totals cimport add_exactly, Totals
 from ..simd.simd cimport (
-    doubles, exp, has_nan, index_of, kExpScale, lane_sum, log1p, log_for, multiply_subtract, put_doubles,
-    real, set_lane, store_narrow_first, vec, where_below, where_zero,
+    doubles, has_nan, index_of, kExpScale, lane_sum, log1p, log_for, maximum, multiply_subtract,
+    put_doubles, real, set_lane, store_narrow_first, vec, where_below, where_zero,
 )
 from ..softmax.problem cimport (
-    GRADIENT, LOG_SOFTMAX, LOGSUMEXP, Problem, is_smoothed, needs_maximum, targets_vary,
+    GRADIENT, LOG_SOFTMAX, LOGSUMEXP, Problem, is_smoothed, targets_vary,
 )
 from ..softmax.row_group cimport WIDTH, RowGroup
 from ..softmax.rows cimport coefficients_of, kUnderflowBelow, row_coefficients
@@ -26,16 +26,22 @@ cdef inline void set_reference(
 # Losses ---------------------------------------------------------------------------------------------
 
 
-cdef inline vec[double] minus_log_prob(const RowGroup* g, Py_ssize_t i, real* like) noexcept nogil:
+cdef inline vec[double] minus_log_prob(
+    const Problem* p, const RowGroup* g, Py_ssize_t i, real* like
+) noexcept nogil:
     """lse - x_r of the rows from i on."""
     cdef vec[double] others = doubles(g.sum_others + i), own = doubles(g.exp_label + i)
     cdef vec[double] bound = vec[double](kUnderflowBelow), zero = vec[double](0.0), one = vec[double](1.0)
+    cdef bint exact_logit = is_smoothed(p) and not targets_vary(p)
     cdef vec[double] ratio = others / own, u = ratio + one, lost = ratio - (u - one)
     # What rounding took from u: divided by u; or, for the digits of a float, where u is about 1.
     lost = lost / u if real is double else where_below(ratio, one, lost, zero)
-    if not g.label_underflow:
+    if not g.label_underflow and not exact_logit:
         return log_for(like, u, lost)
-    # A label so unlikely that its exponential may have underflown: log(others) - (x_r - shift) instead.
+    # A label so unlikely that its exponential may have underflown, or that of a logit rounded with its shift
+    # is not exact enough for what a smoothed loss keeps of it: log(others) - (x_r - shift) instead.
+    if exact_logit:
+        bound = maximum(bound, others * vec[double](0.015625))
     return log_for(
         like, where_below(own, bound, others + own, u), where_below(own, bound, zero, lost)
     ) - where_below(own, bound, doubles(g.label_logit + i), zero)
@@ -54,7 +60,7 @@ cdef inline void find_losses(const Problem* p, RowGroup* g, Py_ssize_t i, real* 
     cdef vec[double] zero = vec[double](0.0), loss, lse, sums
     if is_smoothed(p):
         targets = targets + doubles(g.other_targets + i)
-    loss = where_zero(targets, zero, targets * minus_log_prob(g, i, like))
+    loss = where_zero(targets, zero, targets * minus_log_prob(p, g, i, like))
     if targets_vary(p):
         loss = loss + doubles(g.distance + i)
     elif is_smoothed(p):
@@ -124,13 +130,17 @@ cdef inline void find_hess_scales(
 
 
 cdef inline vec[double] label_gradient(
-    const RowGroup* g, Py_ssize_t i, vec[double] target, vec[double] others, row_coefficients f,
-    vec[double] grad_scale,
+    const Problem* p, const RowGroup* g, Py_ssize_t i, vec[double] target, vec[double] others,
+    row_coefficients f, vec[double] grad_scale,
 ) noexcept nogil:
     """The gradient at the reference where others have targets: with few roundings also where it wins."""
     cdef vec[double] own = doubles(g.exp_label + i), rest = doubles(g.sum_others + i)
-    cdef vec[double] of_winner = grad_scale * (others - (target + others) * (rest * f.inverse))
-    return where_below(rest, own, of_winner, f.label_grad)
+    cdef vec[double] difference = others - (target + others) * (rest * f.inverse)
+    cdef vec[double] lost = multiply_subtract(grad_scale, vec[double](p.divisor), doubles(g.weight + i))
+    return where_below(
+        rest, own, multiply_subtract(grad_scale, difference, lost * vec[double](p.grad_scale) * difference),
+        f.label_grad,
+    )
 
 
 cdef inline void find_coefficients(const Problem* p, RowGroup* g, Py_ssize_t i) noexcept nogil:
@@ -159,7 +169,7 @@ cdef inline void find_coefficients(const Problem* p, RowGroup* g, Py_ssize_t i) 
         put_doubles(g.prob_scale_lo + i, lacking * f.inverse * unscale)
     put_doubles(g.label_grad + i, f.label_grad)
     if is_smoothed(p):
-        put_doubles(g.label_grad + i, label_gradient(g, i, target, others, f, grad_scale))
+        put_doubles(g.label_grad + i, label_gradient(p, g, i, target, others, f, grad_scale))
     if p.hess != NULL:
         find_hess_scales(p, g, i, f, grad_scale)
 

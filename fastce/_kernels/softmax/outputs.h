@@ -15,9 +15,12 @@ template <class T>
 FASTCE_INLINE vec<T> gradient_of(vec<T> e, vec<T> prob_scale_hi, vec<T> prob_scale_lo, vec<T> target,
                                  vec<T> target_scale_hi, vec<T> target_scale_lo) {
     if constexpr (kHasFma) {
-        const auto small = multiply_add(target.v, target_scale_lo.v, (e * prob_scale_lo).v);
-        const auto offset = multiply_add(target.v, target_scale_hi.v, small);
-        return typename vec<T>::raw(multiply_add(e.v, prob_scale_hi.v, offset));
+        // The product of the target is exact as offset + lost, which counts where the difference is smaller than it.
+        using raw = typename vec<T>::raw;
+        const raw offset = target.v * target_scale_hi.v;
+        const raw lost = multiply_add(target.v, target_scale_hi.v, raw(-offset));
+        const raw small = multiply_add(target.v, target_scale_lo.v, multiply_add(e.v, prob_scale_lo.v, lost));
+        return raw(multiply_add(e.v, prob_scale_hi.v, offset)) + small;
     } else if constexpr (sizeof(lane_t<T>) == 4) {
         vec<T> r;
         for (int k = 0; k < vec<T>::lanes; ++k) {

@@ -207,7 +207,7 @@ cdef inline void sum_targets(const Problem* p, const Columns* t, real* like) noe
             distances[v].add_product(
                 targets[v], load_first(x + i, t.rows - i, 0), t.group[i // GROUP].row_max + i % GROUP
             )
-            sums[v].add(targets[v])
+            sums[v].add(where_class(r.label[v], c, vec[real](0.0), targets[v]))  # the others round once
             of_reference[v] = where_class(r.label[v], c, targets[v], of_reference[v])
     for v in range(t.vectors):
         g, i = t.group + v // some, v % some * width
@@ -218,7 +218,6 @@ cdef inline void sum_targets(const Problem* p, const Columns* t, real* like) noe
         g = t.group + k
         for i in range(g.rows):
             g.distance[i] = -g.distance[i]
-            g.other_targets[i] -= g.label_target[i]
 
 
 cdef inline void sum_logits(const Problem* p, const Columns* t, real* like) noexcept nogil:

@@ -136,14 +136,15 @@ cdef inline void sum_targets(
             targets = targets + n * p.target_class_stride
         elif c <= label < c + n:
             set_lane(&t[0], label - c, g.given_target[i])
-        if c <= g.label[i] < c + n:
+        if c <= g.label[i] < c + n:  # its distance is 0, and the sum of the others rounds once
             of_reference = lane(&t[0], g.label[i] - c)
+            set_lane(&t[0], g.label[i] - c, 0)
         for k in range((n + width - 1) // width):
             v = load_first(x + c + k * width, n - k * width, 0)
             distance.add_product(t[k], v, row_max)
             sum.add(t[k])
     g.distance[i] = -distance.value()
-    g.label_target[i], g.other_targets[i] = of_reference, sum.value() - of_reference
+    g.label_target[i], g.other_targets[i] = of_reference, sum.value()
 
 
 # A group of rows ------------------------------------------------------------------------------------

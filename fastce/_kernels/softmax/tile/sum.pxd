@@ -306,6 +306,9 @@ cdef inline void sum_targets(
         store_products(
             products + i * width, targets[i], logits[i], spread(maxima[i // classes], pattern + i % classes)
         )
+    for i in range(g.rows):  # the sum of the others rounds once
+        g.label_target[i] = lane(targets, i * classes + g.label[i])
+        set_lane(targets, i * classes + g.label[i], 0)
     for i from 0 <= i < filled by WIDTH:
         put_doubles(g.other_targets + i, row_sums(targets, i * classes, classes))
         put_doubles(
@@ -313,8 +316,7 @@ cdef inline void sum_targets(
             vec[double](-1.0) * row_sums(<const vec[double]*> products, i * classes, classes),
         )
     for i in range(g.rows):
-        g.label_target[i] = lane(targets, i * classes + g.label[i])
-        g.other_targets[i] -= g.label_target[i]
+        set_lane(targets, i * classes + g.label[i], g.label_target[i])
 
 
 # Tiles ----------------------------------------------------------------------------------------------
