@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastce._dispatch.blocks import Block, blocks_of, last
+from fastce._dispatch.extreme_weights import scaled
 from fastce._dispatch.outcome import (
     CHECKED,
     EXTREME,
@@ -21,7 +22,6 @@ from fastce._dispatch.outcome import (
     UNREADABLE,
 )
 from fastce._dispatch.reduction import Sums, divisor, exact_sum, gradient_divisor
-from fastce._dispatch.scale import scaled
 from fastce._validation.arrays import without
 from fastce._validation.dtypes import Array, losses_dtype, native
 

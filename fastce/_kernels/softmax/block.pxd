@@ -9,12 +9,13 @@ from ..parallel.run_blocks cimport BlockFunction, PrepareFunction, run_blocks, W
 from ..parallel.totals cimport Totals
 from ..parallel.writers cimport open_writers, stage_bytes
 from ..simd.simd cimport bfloat16, float16, lanes_of, real, vec
+from ..softmax.check_labels cimport read_rows
 from ..softmax.lanes.sum cimport columns_of_block
 from ..softmax.lanes.tile cimport column_bytes, rows_of_columns
 from ..softmax.tile.narrow cimport is_fused_narrow, narrow_bytes, narrow_rows_of_block
 from ..softmax.problem cimport Problem
 from ..softmax.row.sum cimport kept_rows, row_state_bytes, rows_of_block
-from ..softmax.row_group cimport clear_group, GROUP, read_rows, RowGroup
+from ..softmax.row_group cimport clear_group, GROUP, RowGroup
 from ..softmax.rows cimport all_classes
 from ..softmax.tile.spread cimport spread_pattern
 from ..softmax.tile.sum cimport is_short, tile_bytes, tiles_of_block

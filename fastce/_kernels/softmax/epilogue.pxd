@@ -7,9 +7,7 @@ from ..simd.simd cimport (
     doubles, has_nan, index_of, kExpScale, lane_sum, log1p, log_for, maximum, multiply_subtract,
     put_doubles, real, set_lane, store_narrow_first, vec, where_below, where_zero,
 )
-from ..softmax.problem cimport (
-    GRADIENT, LOG_SOFTMAX, LOGSUMEXP, Problem, is_smoothed, targets_vary,
-)
+from ..softmax.problem cimport GRADIENT, LOG_SOFTMAX, LOGSUMEXP, Problem, is_smoothed, targets_vary
 from ..softmax.row_group cimport WIDTH, RowGroup
 from ..softmax.rows cimport coefficients_of, kUnderflowBelow, row_coefficients
 

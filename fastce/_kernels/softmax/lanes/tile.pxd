@@ -10,11 +10,12 @@ from libc.string cimport memset
 from ...memory.memory cimport put_labels, numbers, prefetch_elements
 from ...parallel.totals cimport Totals
 from ...simd.simd cimport lanes_of, linear, prefetch_run, real, vec
+from ...softmax.check_labels cimport read_rows
 from ...softmax.exp_sums cimport take_exps
 from ...softmax.lanes.class_major cimport kStage, run_writer, where_class
 from ...softmax.outputs cimport row_lanes
 from ...softmax.problem cimport LOG_SOFTMAX, Problem
-from ...softmax.row_group cimport GROUP, RowGroup, clear_group, read_rows
+from ...softmax.row_group cimport GROUP, RowGroup, clear_group
 from ...softmax.rows cimport grad_lanes
 
 cdef enum:

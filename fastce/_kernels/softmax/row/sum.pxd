@@ -16,6 +16,7 @@ from ...simd.simd cimport (
     index_of, kExpScale, kLeastRest, lane, lanes_of, load_first, number, put, real, scaled_exp, set_lane,
     vec, wide_sum,
 )
+from ...softmax.check_labels cimport read_rows
 from ...softmax.epilogue cimport end_group, find_coefficients, hess_of_winner, set_reference
 from ...softmax.exp_sums cimport sweep_span
 from ...softmax.problem cimport Problem, is_smoothed, needs_maximum, targets_vary
@@ -23,7 +24,7 @@ from ...softmax.outputs cimport row_terms
 from ...softmax.row.output cimport (
     BLOCK_VECTORS, Pending, await_output, seek_row, terms_of, write_block, write_row,
 )
-from ...softmax.row_group cimport GROUP, RowGroup, clear_group, read_rows
+from ...softmax.row_group cimport GROUP, RowGroup, clear_group
 from ...softmax.rows cimport check_range, kClearWinner, kLabelUnderflow, kOutOfRange, separate_labels
 from ...softmax.shift cimport (
     first_shift, is_out_of_range, log_of_classes, looks_shifted, row_maximum, shift_of_maximum,

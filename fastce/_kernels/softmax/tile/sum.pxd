@@ -16,13 +16,14 @@ from ...simd.simd cimport (
     doubles, kAhead, kExpScale, kLeastRest, lane, lanes_of, load_first, number, put_doubles, real, row_sums,
     row_tops, set_lane, store_lanes, store_products, vec,
 )
+from ...softmax.check_labels cimport read_rows
 from ...softmax.epilogue cimport end_group, set_reference
 from ...softmax.exp_sums cimport take_exps
 from ...softmax.tile.transposed cimport kFewClasses, row_sums_of_lanes, sum_transposed, widen_sums
 from ...softmax.problem cimport (
     Problem, has_default_options, has_label_alone, is_smoothed, needs_maximum, targets_vary,
 )
-from ...softmax.row_group cimport GROUP, WIDTH, RowGroup, clear_group, read_rows
+from ...softmax.row_group cimport GROUP, WIDTH, RowGroup, clear_group
 from ...softmax.rows cimport check_range, end_fused, kClearWinner, kLabelUnderflow, kOutOfRange
 from ...softmax.shift cimport first_shift, is_out_of_range, log_of_classes, looks_shifted, shift_of_maximum
 from ...softmax.targets cimport targets_of_classes
