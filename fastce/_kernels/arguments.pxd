@@ -5,7 +5,7 @@ A number that is no float or int, or out of its bounds, is not read: Python conv
 
 from cpython.exc cimport PyErr_Clear
 from cpython.object cimport PyObject
-from libc.math cimport isfinite, NAN
+from libc.math cimport NAN
 from libc.stdint cimport int64_t
 
 cdef extern from *:

@@ -1,6 +1,6 @@
 """The elements of a call, a chunk of them, and the scratch that it is computed in."""
 
-from ..simd.simd cimport real, vec
+from ..simd.simd cimport real
 
 cdef enum:
     CHUNK = 1024  # elements, which fit the first cache

@@ -1,7 +1,5 @@
 """Labels and weights of a group of rows: read, checked, and what they make of the rows' targets."""
 
-from libc.stdint cimport int64_t
-
 from ..memory.memory cimport are_weights, find_doubles, integers_at
 from ..parallel.totals cimport add_exactly, Totals
 from ..softmax.problem cimport GRADIENT, is_smoothed, Problem, targets_vary

@@ -13,7 +13,7 @@ from ...softmax.lanes.class_major cimport (
     write_class_log_softmax,
 )
 from ...softmax.lanes.tile cimport (
-    Columns, IN_STEP, ROW_LANES, ROW_SUMS, TOGETHER, group_of_exps, lanes_of_rows, logits_of, more_lanes,
+    Columns, ROW_LANES, ROW_SUMS, TOGETHER, group_of_exps, lanes_of_rows, logits_of, more_lanes,
     targets_of_class, vectors_of_group,
 )
 from ...softmax.outputs cimport row_lanes

@@ -17,7 +17,7 @@ from ...softmax.epilogue cimport end_group, set_reference
 from ...softmax.lanes.class_major cimport add_classes, end_fused_lanes, where_class, wide_lanes
 from ...softmax.lanes.output cimport write_columns, write_log_softmaxes
 from ...softmax.lanes.tile cimport (
-    Columns, MoreLanes, ROW_SUMS, TOGETHER, begin_columns, columns_in, grad_lanes_of, group_of_exps,
+    Columns, MoreLanes, TOGETHER, begin_columns, columns_in, grad_lanes_of, group_of_exps,
     lanes_of_rows, logits_ahead, logits_of, more_lanes, targets_of_class, vectors_of_group,
 )
 from ...softmax.outputs cimport row_lanes

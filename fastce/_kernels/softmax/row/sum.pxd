@@ -8,7 +8,6 @@ gradients of the group before stream out: reading and writing overlap. Rows too 
 their exponentials again."""
 
 from libc.math cimport INFINITY
-from libc.string cimport memset
 
 from ...memory.memory cimport writer
 from ...parallel.totals cimport Totals

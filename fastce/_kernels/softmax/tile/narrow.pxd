@@ -15,7 +15,7 @@ from ...softmax.problem cimport Problem, has_default_options
 from ...softmax.rows cimport all_classes, grad_lanes, kFusedRows, kFusedVectors, kLeastScale, kMostScale
 from ...softmax.shift cimport looks_shifted
 from ...softmax.tile.spread cimport write_row_gradients
-from ...softmax.tile.sum cimport exps_as_they_lie, part_bytes, tiles_of_block
+from ...softmax.tile.sum cimport exps_as_they_lie, tiles_of_block
 from ...softmax.tile.two_class cimport fused_two_class_gradient, fused_two_class_loss
 
 cdef enum:

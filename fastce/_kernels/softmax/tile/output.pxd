@@ -4,16 +4,15 @@ Design. A tile's rows lie one after another, so what differs from row to row is 
 pattern that repeats with the tile (spread.h); at the reference classes single elements are written over. Two
 classes have a form of their own."""
 
-from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
 from ...memory.memory cimport advance, numbers, F64, room, seek, writer
 from ...parallel.totals cimport add_exactly
-from ...simd.simd cimport kExpScale, kLeastRest, lane, lanes_of, real, set_number, vec
+from ...simd.simd cimport kExpScale, lane, lanes_of, real, set_number, vec
 from ...softmax.epilogue cimport find_coefficients, hess_of_winner
 from ...softmax.tile.transposed cimport put_own_coefficients, row_sums_of_lanes
 from ...softmax.outputs cimport row_lanes
-from ...softmax.problem cimport LOG_SOFTMAX, Problem, has_label_alone, is_smoothed, targets_vary
+from ...softmax.problem cimport LOG_SOFTMAX, Problem, is_smoothed, targets_vary
 from ...softmax.row_group cimport GROUP, WIDTH, RowGroup
 from ...softmax.rows cimport grad_lanes, split_doubles
 from ...softmax.tile.spread cimport write_row_gradients, write_row_hessians, write_row_log_softmaxes

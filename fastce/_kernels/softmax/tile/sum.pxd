@@ -13,7 +13,7 @@ from libc.string cimport memcpy, memset
 from ...memory.memory cimport put_labels, F64, numbers, writer
 from ...parallel.totals cimport Totals
 from ...simd.simd cimport (
-    doubles, kAhead, kExpScale, kLeastRest, lane, lanes_of, load_first, number, put_doubles, real, row_sums,
+    doubles, kAhead, kLeastRest, lane, lanes_of, load_first, number, put_doubles, real, row_sums,
     row_tops, set_lane, store_lanes, store_products, vec,
 )
 from ...softmax.check_labels cimport read_rows
