@@ -74,8 +74,11 @@ FASTCE_INLINE void commit(StreamWriter& w, ptrdiff_t n) {
     }
 }
 
-// How many bytes are missing to the end of a line; from there on whole lines may be written by stream().
-FASTCE_INLINE ptrdiff_t line_gap(const StreamWriter& w) { return w.direct ? 0 : -w.filled & (kLine - 1); }
+// How many bytes are missing to the end of a line; from there on whole lines may be written by stream(), and stores of
+// a direct writer cross no line, which would cost them twice the time.
+FASTCE_INLINE ptrdiff_t line_gap(const StreamWriter& w) {
+    return -(w.direct ? reinterpret_cast<intptr_t>(w.out) : w.filled) & (kLine - 1);
+}
 
 // One whole vector past the caches, to memory as aligned as the vector is long.
 template <class T> FASTCE_INLINE void stream(T* p, vec<T> v) { stream_all(p, v.v); }

@@ -163,11 +163,11 @@ template <class T> inline bool has_nan(const T* p, ptrdiff_t n, ptrdiff_t stride
     return false;
 }
 
-constexpr ptrdiff_t kAhead = 8192;  // bytes (docs/performance.md has what was tried)
+constexpr ptrdiff_t kAhead = 2048;  // bytes (docs/performance.md has what was tried)
 
 // Asks for the line kAhead after p, into the second-level cache.
 FASTCE_INLINE void prefetch_ahead(const void* p) {
-    __builtin_prefetch(static_cast<const char*>(p) + kAhead, 0, 2);
+    __builtin_prefetch(static_cast<const char*>(p) + kAhead, 0, 3);
 }
 
 // The same for the lines of two vectors.
