@@ -109,6 +109,9 @@ template <class = void> FASTCE_INLINE void end_streams() {
 #endif
 }
 
+// What was loaded, in a register from here on: compilers may load again what they use twice.
+template <class V> FASTCE_INLINE V loaded_once(V v) { return v; }
+
 // ---------------------------------------------------------------- from lane to lane
 
 // The lower, or the upper, half of the lanes of floats as doubles.

@@ -87,6 +87,7 @@ template <class T> FASTCE_INLINE vec<T> load_lanes(const vec<T>* v, ptrdiff_t k)
 }
 
 template <class T> FASTCE_INLINE vec<T> load(const T* p) { return load_all(p); }
+template <class T> FASTCE_INLINE vec<T> load_once(const T* p) { return loaded_once(load_all(p)); }
 template <class T> FASTCE_INLINE void store(T* p, vec<T> x) { store_all(p, x.v); }
 
 // Partial vectors: only the first n elements of memory are touched, the other lanes hold `fill`.

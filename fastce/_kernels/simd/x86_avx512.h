@@ -98,6 +98,16 @@ FASTCE_INLINE void stream_line(char* to, const char* from) {
     _mm512_stream_si512((__m512i*)to, _mm512_load_si512(from));
 }
 
+// A second load may cross another cache line: 8 to 10 % of an exponential and its sum (docs/decisions/0022).
+FASTCE_INLINE __m512 loaded_once(__m512 v) {
+    asm("" : "+v"(v));
+    return v;
+}
+FASTCE_INLINE __m512d loaded_once(__m512d v) {
+    asm("" : "+v"(v));
+    return v;
+}
+
 FASTCE_INLINE __m512d widen_low(__m512 v) {
     return _mm512_maskz_cvtps_pd(0xff, _mm512_maskz_extractf32x8_ps(0xff, v, 0));
 }

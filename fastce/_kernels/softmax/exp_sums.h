@@ -16,8 +16,8 @@ FASTCE_INLINE void exps_of_run(const T* x, const T* ahead, ptrdiff_t n, const Sh
     const ptrdiff_t paired = n / (2 * width) * 2;
     for (ptrdiff_t k = 0; k < paired; k += 2) {
         prefetch_run(ahead + k * width, 2 * width * ptrdiff_t(sizeof(T)));
-        const vec<T> one = scaled_exp(shift(load(x + k * width), k));
-        const vec<T> other = scaled_exp(shift(load(x + (k + 1) * width), k + 1));
+        const vec<T> one = scaled_exp(shift(load_once(x + k * width), k));
+        const vec<T> other = scaled_exp(shift(load_once(x + (k + 1) * width), k + 1));
         exps[k] = one, exps[k + 1] = other;
     }
     for (ptrdiff_t k = paired; k * width < n; ++k)

@@ -38,7 +38,7 @@ FASTCE_INLINE void sweep(const T* x, ptrdiff_t vectors, const Shift& shift, vec<
         if constexpr (with_before) write_lines(before, end * width);
         for (; k < end; k += 2) {
             prefetch_pair(x + k * width);
-            const vec<T> a = load(x + k * width), b = load(x + (k + 1) * width);
+            const vec<T> a = load_once(x + k * width), b = load_once(x + (k + 1) * width);
             const vec<T> one = scaled_exp(shift(a)), other = scaled_exp(shift(b));
             exps[k] = one, exps[k + 1] = other;
             if constexpr (sums_logits) of_logits.add(a), of_logits.add(b);
