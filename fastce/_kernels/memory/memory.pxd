@@ -42,6 +42,9 @@ cdef extern from "<memory/stream.h>" namespace "fastce" nogil:
     void stream[T](T*, vec[T])
     void skip "fastce::commit_streamed"(writer&, Py_ssize_t)
     void advance "fastce::commit"(writer&, Py_ssize_t)
+    void advance_later "fastce::commit_later"(writer&, Py_ssize_t)
+    void send_lines(writer&, Py_ssize_t most)
+    void send_all(writer&)
     void finish(writer&)
 
 cdef extern from "<memory/roofline.h>" namespace "fastce" nogil:

@@ -17,20 +17,44 @@ struct StreamWriter {
     char* out;         // where stage[0] belongs; a line's beginning unless direct
     char* stage;       // at a line's beginning, with room for what is reserved at a time and two lines
     ptrdiff_t filled;  // bytes in the stage, `before` included
+    ptrdiff_t sent;    // bytes of them, whole lines, that have been written
     ptrdiff_t before;  // bytes of the first line that lie before the run and must not be touched
     bool direct;
 };
 
 FASTCE_INLINE StreamWriter stream_writer(char* stage, bool direct) {
-    return StreamWriter{nullptr, stage, 0, 0, direct};
+    return StreamWriter{nullptr, stage, 0, 0, 0, direct};
+}
+
+// Writes full lines of the stage, so many at most.
+FASTCE_INLINE void send_lines(StreamWriter& w, ptrdiff_t most) {
+    if (w.direct) return;
+    const ptrdiff_t whole = w.filled & -kLine, end = whole - w.sent > most * kLine ? w.sent + most * kLine : whole;
+    if (w.before && end > 0) {
+        memcpy(w.out + w.before, w.stage + w.before, size_t(kLine - w.before));
+        w.before = 0;
+        w.sent = kLine;
+    }
+    for (; w.sent < end; w.sent += kLine) stream_line(w.out + w.sent, w.stage + w.sent);
+}
+
+// Writes all full lines; what is left of a line moves to the stage's beginning.
+FASTCE_INLINE void send_all(StreamWriter& w) {
+    send_lines(w, w.filled / kLine);
+    if (w.sent) {
+        memcpy(w.stage, w.stage + w.sent, kLine);
+        w.out += w.sent;
+        w.filled -= w.sent;
+        w.sent = 0;
+    }
 }
 
 // Ends the run: what is left in the stage is written by ordinary stores.
 FASTCE_INLINE void flush(StreamWriter& w) {
-    if (!w.direct && w.filled > w.before) {
-        memcpy(w.out + w.before, w.stage + w.before, size_t(w.filled - w.before));
-        w.filled = w.before = 0;
-    }
+    if (w.direct) return;
+    send_all(w);
+    if (w.filled > w.before) memcpy(w.out + w.before, w.stage + w.before, size_t(w.filled - w.before));
+    w.filled = w.before = 0;
 }
 
 // Ends all runs: other threads see what was written.
@@ -53,29 +77,21 @@ inline void seek(StreamWriter& w, char* p) {
 // Where the next bytes of the run are to be written.
 FASTCE_INLINE char* reserve(const StreamWriter& w) { return w.direct ? w.out : w.stage + w.filled; }
 
-// Says that n more bytes are where reserve() told; full lines leave the stage.
+// Says that n more bytes are where reserve() told; full lines leave the stage, or stay until send_lines() or send_all().
+FASTCE_INLINE void commit_later(StreamWriter& w, ptrdiff_t n) {
+    if (w.direct) w.out += n;
+    else w.filled += n;
+}
 FASTCE_INLINE void commit(StreamWriter& w, ptrdiff_t n) {
-    if (w.direct) {
-        w.out += n;
-        return;
-    }
-    w.filled += n;
-    ptrdiff_t done = 0;
-    if (w.before && w.filled >= kLine) {
-        memcpy(w.out + w.before, w.stage + w.before, size_t(kLine - w.before));
-        w.before = 0;
-        done = kLine;
-    }
-    for (; done + kLine <= w.filled; done += kLine) stream_line(w.out + done, w.stage + done);
-    if (done) {
-        memcpy(w.stage, w.stage + done, kLine);
-        w.out += done;
-        w.filled -= done;
-    }
+    commit_later(w, n);
+    send_all(w);
 }
 
-// How many bytes are missing to the end of a line; from there on whole lines may be written by stream().
-FASTCE_INLINE ptrdiff_t line_gap(const StreamWriter& w) { return w.direct ? 0 : -w.filled & (kLine - 1); }
+// How many bytes are missing to the end of a line; from there on whole lines may be written by stream(), and stores of
+// a direct writer cross no line, which would cost them twice the time.
+FASTCE_INLINE ptrdiff_t line_gap(const StreamWriter& w) {
+    return -(w.direct ? reinterpret_cast<intptr_t>(w.out) : w.filled) & (kLine - 1);
+}
 
 // One whole vector past the caches, to memory as aligned as the vector is long.
 template <class T> FASTCE_INLINE void stream(T* p, vec<T> v) { stream_all(p, v.v); }

@@ -102,12 +102,24 @@ template <class T> FASTCE_INLINE void store_first(T* p, raw_t<T> x, ptrdiff_t n)
 // A whole vector past the caches, to memory as aligned as the vector is long; a whole cache line, both sides
 // aligned; and the end of such stores, after which other threads see them.
 template <class T> FASTCE_INLINE void stream_all(T* p, raw_t<T> x) { store_all(p, x); }
+// Two vectors one after the other, none of whose lanes is NaN: as they are stored one by one, or past the caches.
+template <class T> FASTCE_INLINE void store_two(T* p, raw_t<T> a, raw_t<T> b) {
+    store_all(p, a);
+    store_all(p + lane_count<T>, b);
+}
+template <class T> FASTCE_INLINE void stream_two(T* p, raw_t<T> a, raw_t<T> b) {
+    stream_all(p, a);
+    stream_all(p + lane_count<T>, b);
+}
 template <class C> FASTCE_INLINE void stream_line(C* to, const C* from) { memcpy(to, from, 64); }
 template <class = void> FASTCE_INLINE void end_streams() {
 #ifdef __SSE2__
     __builtin_ia32_sfence();
 #endif
 }
+
+// What was loaded, in a register from here on: compilers may load again what they use twice.
+template <class V> FASTCE_INLINE V loaded_once(V v) { return v; }
 
 // ---------------------------------------------------------------- from lane to lane
 

@@ -87,6 +87,7 @@ template <class T> FASTCE_INLINE vec<T> load_lanes(const vec<T>* v, ptrdiff_t k)
 }
 
 template <class T> FASTCE_INLINE vec<T> load(const T* p) { return load_all(p); }
+template <class T> FASTCE_INLINE vec<T> load_once(const T* p) { return loaded_once(load_all(p)); }
 template <class T> FASTCE_INLINE void store(T* p, vec<T> x) { store_all(p, x.v); }
 
 // Partial vectors: only the first n elements of memory are touched, the other lanes hold `fill`.
@@ -163,11 +164,23 @@ template <class T> inline bool has_nan(const T* p, ptrdiff_t n, ptrdiff_t stride
     return false;
 }
 
-constexpr ptrdiff_t kAhead = 8192;  // bytes (docs/performance.md has what was tried)
+// How far ahead memory is asked for, in bytes: by tiles, which read and compute in turns, and by loops that read on and
+// on. Intel's processors fetch ahead within a page themselves, which asking for memory beyond it disturbs (docs/decisions/
+// 0022); AMD's want it earlier.
+constexpr ptrdiff_t kAhead = 8192;
+#if defined(__x86_64__) || defined(__i386__)
+inline ptrdiff_t distance_in_loops() {
+    __builtin_cpu_init();
+    return __builtin_cpu_is("intel") ? 2048 : kAhead;
+}
+static const ptrdiff_t kAheadInLoops = distance_in_loops();
+#else
+constexpr ptrdiff_t kAheadInLoops = kAhead;
+#endif
 
-// Asks for the line kAhead after p, into the second-level cache.
+// Asks for the line that a loop which is at p will read in a while.
 FASTCE_INLINE void prefetch_ahead(const void* p) {
-    __builtin_prefetch(static_cast<const char*>(p) + kAhead, 0, 2);
+    __builtin_prefetch(static_cast<const char*>(p) + kAheadInLoops, 0, 3);
 }
 
 // The same for the lines of two vectors.

@@ -70,6 +70,20 @@ template <class T> FASTCE_INLINE void stream_halves(T* p, __m256 x) {
 }
 FASTCE_INLINE void stream_all(float16* p, __m256 x) { stream_halves(p, x); }
 FASTCE_INLINE void stream_all(bfloat16* p, __m256 x) { stream_halves(p, x); }
+// Where there is no NaN, the bits round by themselves.
+FASTCE_INLINE __m256i rounded_to_bfloat16(__m256 x) {
+    const __m256i b = _mm256_castps_si256(x), odd = _mm256_and_si256(_mm256_srli_epi32(b, 16), _mm256_set1_epi32(1));
+    return _mm256_srli_epi32(_mm256_add_epi32(_mm256_add_epi32(b, _mm256_set1_epi32(0x7fff)), odd), 16);
+}
+FASTCE_INLINE __m256i two_as_bfloat16(__m256 a, __m256 b) {
+    return _mm256_permute4x64_epi64(_mm256_packus_epi32(rounded_to_bfloat16(a), rounded_to_bfloat16(b)), 0xd8);
+}
+FASTCE_INLINE void store_two(bfloat16* p, __m256 a, __m256 b) {
+    _mm256_storeu_si256((__m256i*)p, two_as_bfloat16(a, b));
+}
+FASTCE_INLINE void stream_two(bfloat16* p, __m256 a, __m256 b) {
+    _mm256_stream_si256((__m256i*)p, two_as_bfloat16(a, b));
+}
 FASTCE_INLINE void stream_line(char* to, const char* from) {
     for (int k = 0; k < 64; k += 32)
         _mm256_stream_si256((__m256i*)(to + k), _mm256_load_si256((const __m256i*)(from + k)));

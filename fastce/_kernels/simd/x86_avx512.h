@@ -92,10 +92,36 @@ template <class T> FASTCE_INLINE void stream_halves(T* p, __m512 x) {
     store_all(part, x);
     _mm256_stream_si256((__m256i*)p, _mm256_loadu_si256((const __m256i*)part));
 }
+// Where there is no NaN, the bits round by themselves, and the upper halves of both are one vector.
+FASTCE_INLINE __m512i rounded_to_bfloat16(__m512 x) {
+    const __m512i b = _mm512_castps_si512(x);
+    const __m512i odd = _mm512_and_si512(_mm512_maskz_srli_epi32(0xffff, b, 16), _mm512_set1_epi32(1));
+    return _mm512_add_epi32(_mm512_add_epi32(b, _mm512_set1_epi32(0x7fff)), odd);
+}
+alignas(64) static constexpr uint16_t kUpperHalves[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21,
+                                                          23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43,
+                                                          45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
+FASTCE_INLINE __m512i two_as_bfloat16(__m512 a, __m512 b) {
+    return _mm512_permutex2var_epi16(rounded_to_bfloat16(a), _mm512_load_si512(kUpperHalves), rounded_to_bfloat16(b));
+}
+FASTCE_INLINE void store_two(bfloat16* p, __m512 a, __m512 b) { _mm512_storeu_si512(p, two_as_bfloat16(a, b)); }
+FASTCE_INLINE void stream_two(bfloat16* p, __m512 a, __m512 b) {
+    _mm512_stream_si512((__m512i*)p, two_as_bfloat16(a, b));
+}
 FASTCE_INLINE void stream_all(float16* p, __m512 x) { stream_halves(p, x); }
 FASTCE_INLINE void stream_all(bfloat16* p, __m512 x) { stream_halves(p, x); }
 FASTCE_INLINE void stream_line(char* to, const char* from) {
     _mm512_stream_si512((__m512i*)to, _mm512_load_si512(from));
+}
+
+// A second load may cross another cache line: 8 to 10 % of an exponential and its sum (docs/decisions/0022).
+FASTCE_INLINE __m512 loaded_once(__m512 v) {
+    asm("" : "+v"(v));
+    return v;
+}
+FASTCE_INLINE __m512d loaded_once(__m512d v) {
+    asm("" : "+v"(v));
+    return v;
 }
 
 FASTCE_INLINE __m512d widen_low(__m512 v) {

@@ -29,7 +29,7 @@ cdef inline Py_ssize_t rows_per_block(const Problem* p) noexcept nogil:
     """Fixed by the shape; of few long rows there are several in a block all the same."""
     cdef Py_ssize_t rows = p.outer * p.inner
     cdef Py_ssize_t block = max(
-        elements_per_block(rows * p.classes) // p.classes, min(8, (rows + 15) // 16), 1
+        elements_per_block(rows * p.classes) // p.classes, min(16, (rows + 31) // 32), 1
     )
     cdef Py_ssize_t whole = GROUP if p.inner == 1 else rows_of_columns(p)
     if block > whole:

@@ -9,11 +9,12 @@ from libc.stdint cimport int64_t
 
 from ...memory.memory cimport advance, line_gap, room, seek, skip, stream, writer
 from ...simd.simd cimport (
-    lanes_of, load_first, load_lanes, lost, put, put_lane, real, scaled_exp, set_lane, store, store_first,
+    lanes_of, load_first, load_lanes, lost, put, real, scaled_exp, set_lane, store, store_first,
     vec,
 )
 from ...softmax.outputs cimport gradient_of, gradient_of_target, hessian_of, log_softmax_of, row_terms
 from ...softmax.problem cimport LOG_SOFTMAX, Problem, targets_vary
+from ...softmax.row.gradient_lines cimport gradient_lines, write_lines
 from ...softmax.row_group cimport RowGroup
 from ...softmax.targets cimport targets_of_classes
 
@@ -129,21 +130,15 @@ cdef inline void put_staged(
     advance(w[0], (end - j) * sizeof(real))
 
 
-cdef inline void put_lines(
-    Py_ssize_t begin, Py_ssize_t end, Py_ssize_t label, vec[real] label_grad, const vec[real]* exps,
-    vec[real] prob_scale_hi, vec[real] prob_scale_lo, vec[real] offset, real* out, bint direct,
-) noexcept nogil:
-    """The common case of put_out(): whole vectors of kept exponentials times the scale."""
-    cdef Py_ssize_t k, width = lanes_of(exps)
-    cdef vec[real] v
-    for k from begin <= k < end by width:
-        v = gradient_of(load_lanes(exps, k), prob_scale_hi, prob_scale_lo, offset)
-        if label != NO_CLASS:
-            v = put_lane(v, label - k, label_grad)
-        if direct:
-            store(out + k, v)
-        else:
-            stream(out + k, v)
+cdef inline Py_ssize_t head_of(const writer* w, Py_ssize_t n, const real* like) noexcept nogil:
+    """How many of n elements come before the first whole line."""
+    return min(n, line_gap(w[0]) // <Py_ssize_t> sizeof(real))
+
+
+cdef inline Py_ssize_t tail_of(Py_ssize_t head, Py_ssize_t n, const real* like) noexcept nogil:
+    """Where the last whole line of n elements ends."""
+    cdef Py_ssize_t line = LINE_BYTES // sizeof(real)
+    return head + (n - head) // line * line
 
 
 cdef inline void put_out(
@@ -151,29 +146,57 @@ cdef inline void put_out(
     const vec[real]* targets, row_terms[real]* t, writer* w,
 ) noexcept nogil:
     """Writes n elements: whole lines from registers, what comes before and after by way of the stage."""
-    cdef Py_ssize_t k, width = lanes_of(exps), line = LINE_BYTES // sizeof(real)
-    cdef Py_ssize_t head = min(n, line_gap(w[0]) // <Py_ssize_t> sizeof(real))
-    cdef Py_ssize_t tail = head + (n - head) // line * line
+    cdef Py_ssize_t k, width = lanes_of(exps), head = head_of(w, n, x), tail = tail_of(head, n, x)
     cdef vec[real] v
     cdef real* out
     if head > 0:
         put_staged(result, 0, head, at, x, exps, targets, t, w)
     out = (<real*> w.out) - head
-    if result == GRADIENTS and exps != NULL and targets == NULL:
-        put_lines(
-            head, tail, at.label, vec[real](at.label_value), exps, t.prob_scale_hi, t.prob_scale_lo,
-            t.uniform_offset, out, w.direct,
-        )
-    else:
-        for k from head <= k < tail by width:
-            v = put_places(output_at(result, k, n, x, exps, targets, t), k, at)
-            if w.direct:
-                store(out + k, v)
-            else:
-                stream(out + k, v)
+    for k from head <= k < tail by width:
+        v = put_places(output_at(result, k, n, x, exps, targets, t), k, at)
+        if w.direct:
+            store(out + k, v)
+        else:
+            stream(out + k, v)
     skip(w[0], (tail - head) * sizeof(real))
     if n > tail:
         put_staged(result, tail, n, at, x, exps, targets, t, w)
+
+
+cdef inline gradient_lines[real] begin_lines(
+    Py_ssize_t n, const Places* at, const vec[real]* exps, row_terms[real]* t, writer* w,
+) noexcept nogil:
+    """The common case of put_out(): n kept exponentials times the scale, of which the whole lines are still to come."""
+    cdef gradient_lines[real] lines
+    cdef const real* x = NULL
+    cdef Py_ssize_t head = head_of(w, n, x), tail = tail_of(head, n, x)
+    if head > 0:
+        put_staged(GRADIENTS, 0, head, at, x, exps, NULL, t, w)
+    lines.exps, lines.out = exps, (<real*> w.out) - head
+    lines.next, lines.end, lines.label, lines.direct = head, tail, at.label, w.direct
+    lines.prob_scale_hi, lines.prob_scale_lo = t.prob_scale_hi, t.prob_scale_lo
+    lines.uniform_offset, lines.label_grad = t.uniform_offset, vec[real](at.label_value)
+    skip(w[0], (tail - head) * sizeof(real))
+    if n > tail:
+        put_staged(GRADIENTS, tail, n, at, x, exps, NULL, t, w)
+    return lines
+
+
+cdef inline gradient_lines[real] begin_row(
+    const Problem* p, const Pending* row, row_terms[real]* t, writer* w
+) noexcept nogil:
+    """The whole lines of a row for which is_product() holds; its ends are written."""
+    cdef Places at
+    at.label, at.label_value = place_in(row.label, 0, p.classes), row.label_grad
+    at.winner = NO_CLASS
+    return begin_lines(p.classes, &at, <const vec[real]*> row.exps, t, w)
+
+
+cdef inline bint is_product(const Problem* p, const Pending* row) noexcept nogil:
+    """Whether all that is to be written of a row is kept exponentials times a number."""
+    return (
+        row.exps != NULL and p.hess == NULL and not targets_vary(p) and result_of(p, row) == GRADIENTS
+    )
 
 
 cdef inline Py_ssize_t place_in(int64_t label, Py_ssize_t c, Py_ssize_t n) noexcept nogil:
@@ -218,11 +241,16 @@ cdef inline void seek_row(const Problem* p, const Pending* row, writer* w) noexc
 cdef inline void write_row(const Problem* p, Pending* row, writer* w, real* like) noexcept nogil:
     """Writes an output that is waiting, with no sweep to share the time."""
     cdef row_terms[real] t = terms_of(p, row, like)
+    cdef gradient_lines[real] lines
     cdef const vec[real]* exps = NULL
     cdef Py_ssize_t c, width = lanes_of(exps), block = BLOCK_VECTORS * width
+    row.waiting = False
     seek_row(p, row, w)
+    if is_product(p, row):
+        lines = begin_row(p, row, &t, w)
+        write_lines(&lines, p.classes)
+        return
     for c from 0 <= c < p.classes by block:
         if row.exps != NULL:
             exps = (<const vec[real]*> row.exps) + c // width
         write_block(p, row, c, min(block, p.classes - c), exps, &t, w)
-    row.waiting = False

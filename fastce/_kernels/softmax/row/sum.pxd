@@ -17,12 +17,13 @@ from ...simd.simd cimport (
 )
 from ...softmax.check_labels cimport read_rows
 from ...softmax.epilogue cimport end_group, find_coefficients, hess_of_winner, set_reference
-from ...softmax.exp_sums cimport sweep_span
 from ...softmax.problem cimport Problem, is_smoothed, needs_maximum, targets_vary
 from ...softmax.outputs cimport row_terms
 from ...softmax.row.output cimport (
-    BLOCK_VECTORS, Pending, await_output, seek_row, terms_of, write_block, write_row,
+    BLOCK_VECTORS, Pending, await_output, begin_row, is_product, seek_row, terms_of, write_block, write_row,
 )
+from ...softmax.row.gradient_lines cimport gradient_lines
+from ...softmax.row.sweep cimport sweep_span
 from ...softmax.row_group cimport GROUP, RowGroup, clear_group
 from ...softmax.rows cimport check_range, kClearWinner, kLabelUnderflow, kOutOfRange, separate_labels
 from ...softmax.shift cimport (
@@ -63,37 +64,24 @@ cdef inline void sweep_and_write(
     const Problem* p, const real* x, double shift, vec[real]* exps, wide_sum[real]* total,
     wide_sum[real]* logits, Pending* before, writer* w,
 ) noexcept nogil:
-    """Adds exp(x - shift) block by block, each after a block of the gradient that was waiting."""
+    """Adds exp(x - shift) piece by piece, each after a piece of the output that was waiting."""
     cdef row_terms[real] terms = terms_of(p, before, <real*> NULL)
+    cdef gradient_lines[real] lines
     cdef vec[real]* kept = NULL
     cdef Py_ssize_t c, n, width = lanes_of(exps), block = BLOCK_VECTORS * width
+    before.waiting = False
     seek_row(p, before, w)
+    if is_product(p, before):
+        lines = begin_row(p, before, &terms, w)
+        sweep_span(x, p.classes, shift, exps, total, logits, &lines)
+        return
     for c from 0 <= c < p.classes by block:
         n = min(block, p.classes - c)
         if exps != NULL:
             kept = exps + c // width
         # first: this row's exponentials take the places of its own
         write_block(p, before, c, n, kept, &terms, w)
-        sweep_span(x + c, n, shift, kept, total, logits)
-    before.waiting = False
-
-
-cdef inline void sweep_row(
-    const Problem* p, const real* x, RowGroup* g, Sums* s, Py_ssize_t i, vec[real]* exps, Pending* before,
-    writer* w,
-) noexcept nogil:
-    """The sum of exp(x - shift) of row i; meanwhile the gradient of a row before is written."""
-    cdef wide_sum[real] total, logits
-    cdef bint sums_logits = is_smoothed(p) and not targets_vary(p)
-    cdef double rounding
-    if before != NULL and before.waiting:
-        sweep_and_write(p, x, g.shift[i], exps, &total, &logits if sums_logits else NULL, before, w)
-    else:
-        sweep_span(x, p.classes, g.shift[i], exps, &total, &logits if sums_logits else NULL)
-    s.total[i] = total.split(&s.rounding[i])
-    if sums_logits:
-        g.logit_sum[i] = (logits.split(&rounding) - p.classes * g.shift[i]) + rounding
-    g.label_logit[i] = s.label_logit[i] - g.shift[i]
+        sweep_span(x + c, n, shift, kept, total, logits, NULL)
 
 
 cdef inline void read_label_logits(
@@ -107,6 +95,26 @@ cdef inline void read_label_logits(
     if label < p.classes // (2 * width) * (2 * width):
         s.partner_logit[i] = number(x + (label ^ width))
     s.label_logit[i] = number(x + label)
+
+
+cdef inline void sweep_row(
+    const Problem* p, const real* x, RowGroup* g, Sums* s, Py_ssize_t i, vec[real]* exps, Pending* before,
+    writer* w,
+) noexcept nogil:
+    """The sum of exp(x - shift) of row i; meanwhile the gradient of a row before is written."""
+    cdef wide_sum[real] total, logits
+    cdef bint sums_logits = is_smoothed(p) and not targets_vary(p)
+    cdef double rounding
+    if before != NULL and before.waiting:
+        sweep_and_write(p, x, g.shift[i], exps, &total, &logits if sums_logits else NULL, before, w)
+    else:
+        sweep_span(x, p.classes, g.shift[i], exps, &total, &logits if sums_logits else NULL, NULL)
+    s.total[i] = total.split(&s.rounding[i])
+    if sums_logits:
+        g.logit_sum[i] = (logits.split(&rounding) - p.classes * g.shift[i]) + rounding
+    # once the row is in the caches: before, the processor would wait for memory
+    read_label_logits(p, x, g.label[i], s, i)
+    g.label_logit[i] = s.label_logit[i] - g.shift[i]
 
 
 cdef inline double sum_around(const real* x, Py_ssize_t n, Py_ssize_t without, double shift) noexcept nogil:
@@ -184,7 +192,7 @@ cdef inline void sum_shifted_rows(
 
 
 cdef inline void begin_sum(
-    const Problem* p, RowGroup* g, Sums* s, Py_ssize_t i, bint look, double log_classes, real* like
+    const Problem* p, RowGroup* g, Py_ssize_t i, bint look, double log_classes, real* like
 ) noexcept nogil:
     """The shift to try first and the reference class of row i."""
     cdef const real* x = row_at(p, g.first + i, like)
@@ -195,7 +203,6 @@ cdef inline void begin_sum(
         g.shift[i] = shift_of_maximum(g.row_max[i])
     elif look:
         g.shift[i] = first_shift(row_maximum(x, p.classes), log_classes)
-    read_label_logits(p, x, g.label[i], s, i)
 
 
 cdef inline void skip_row(RowGroup* g, Sums* s, Py_ssize_t i) noexcept nogil:
@@ -225,7 +232,7 @@ cdef inline void sum_rows(
             continue
         if kept:
             exps = <vec[real]*> (scratch + i * kept)
-        begin_sum(p, g, &s, i, look, log_classes, like)
+        begin_sum(p, g, i, look, log_classes, like)
         sweep_row(p, row_at(p, g.first + i, like), g, &s, i, exps, &before[i], w)
     for i in range(g.rows, GROUP):
         if not before[i].waiting:

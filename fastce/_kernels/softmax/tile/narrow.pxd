@@ -81,7 +81,7 @@ cdef inline double few_classes_of_run(
         return -1
     grads.prob_scale_hi = labels + kFusedVectors if p.grad != NULL else NULL
     grads.prob_scale_lo, grads.label_grad = labels + 2 * kFusedVectors, labels + 3 * kFusedVectors
-    exps_as_they_lie(x, n, exps, n)
+    exps_as_they_lie(x, n, exps, n, <writer*> NULL)
     sum = end_transposed(exps, label, rows, p.classes, p.grad_scale, labels, grads)
     if sum < 0 or p.grad == NULL:
         return sum

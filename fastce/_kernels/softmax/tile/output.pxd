@@ -6,7 +6,7 @@ classes have a form of their own."""
 
 from libc.string cimport memcpy, memset
 
-from ...memory.memory cimport advance, numbers, F64, room, seek, writer
+from ...memory.memory cimport advance, advance_later, numbers, F64, room, seek, send_all, writer
 from ...parallel.totals cimport add_exactly
 from ...simd.simd cimport kExpScale, lane, lanes_of, real, set_number, vec
 from ...softmax.epilogue cimport find_coefficients, hess_of_winner
@@ -32,6 +32,7 @@ cdef struct Tile:
     char* logits
     char* rows
     row_sums_of_lanes* sums
+    writer* waiting  # holds the gradient of the tile before, to be sent while this one is read; NULL: does not
     bint two_classes, transposed
 
 
@@ -247,9 +248,10 @@ cdef inline void write_tile(
     cdef Py_ssize_t stride = p.grad_outer_stride * <Py_ssize_t> sizeof(real)
     to += g.first * stride
     if stride == row:
+        send_all(w[0])
         seek(w[0], to)
         find_output(p, tile, x, <real*> room(w[0]), hess)
-        advance(w[0], g.rows * row)
+        advance_later(w[0], g.rows * row)
         return
     find_output(p, tile, x, <real*> tile.packed, hess)
     for i in range(g.rows):

@@ -10,7 +10,7 @@ they were. (e) Of two classes nothing has to be summed (two_class.h)."""
 from libc.math cimport INFINITY
 from libc.string cimport memcpy, memset
 
-from ...memory.memory cimport put_labels, F64, numbers, writer
+from ...memory.memory cimport put_labels, F64, numbers, send_all, send_lines, writer
 from ...parallel.totals cimport Totals
 from ...simd.simd cimport (
     doubles, kAhead, kLeastRest, lane, lanes_of, load_first, number, put_doubles, real, row_sums,
@@ -37,6 +37,8 @@ cdef enum:
     TILE_ROWS = 16
     BEYOND = 64  # lanes: vectors are written and loaded across the end of a tile
     SUMS_BYTES = 1024  # of transposed rows
+    PIECE_VECTORS = 16  # that are read before as much of what waits is written
+    LINE_BYTES = 64
 
 
 cdef inline bint is_short(const Problem* p) noexcept nogil:
@@ -86,11 +88,17 @@ cdef inline Tile tile_in(const Problem* p, char* scratch) noexcept nogil:
 
 
 cdef inline void exps_as_they_lie(
-    const real* x, Py_ssize_t n, vec[real]* exps, Py_ssize_t lanes
+    const real* x, Py_ssize_t n, vec[real]* exps, Py_ssize_t lanes, writer* waiting
 ) noexcept nogil:
-    """exp(x) of all n logits; zeros up to `lanes`."""
-    cdef Py_ssize_t k, width = lanes_of(exps)
-    take_exps(x, x + kAhead // <Py_ssize_t> sizeof(real), n, <const vec[real]*> NULL, exps)
+    """exp(x) of all n logits; zeros up to `lanes`. Meanwhile lines that wait are written, if there is a writer."""
+    cdef Py_ssize_t k, width = lanes_of(exps), piece = n
+    cdef const real* ahead = x + kAhead // <Py_ssize_t> sizeof(real)
+    if waiting != NULL and not waiting.direct:
+        piece = PIECE_VECTORS * width
+    for k from 0 <= k < n by piece:
+        if waiting != NULL:
+            send_lines(waiting[0], PIECE_VECTORS * width * sizeof(real) // LINE_BYTES)
+        take_exps(x + k, ahead + k, min(piece, n - k), <const vec[real]*> NULL, exps + k // width)
     for k in range((n + width - 1) // width, (lanes + width - 1) // width):
         exps[k] = vec[real](0.0)
 
@@ -126,7 +134,7 @@ cdef inline void take_exps_by_row(
     for i in range(g.rows):
         shifted |= g.shift[i] != 0
     if not shifted:
-        exps_as_they_lie(x, g.rows * p.classes, exps, n)
+        exps_as_they_lie(x, g.rows * p.classes, exps, n, tile.waiting)
         return
     numbers(<const char*> g.shift, F64, filled, shifts)
     take_row_exps(
@@ -370,6 +378,7 @@ cdef inline void tiles_of_block(
     cdef RowGroup* g = tile.group
     cdef Py_ssize_t tile_rows = rows_of_tile(p)
     cdef const real* x
+    tile.waiting = w if p.grad != NULL else NULL
     g.first = begin
     while g.first < end:
         g.rows = min(tile_rows, end - g.first)
@@ -377,3 +386,5 @@ cdef inline void tiles_of_block(
         if p.grad != NULL:
             write_outputs(p, &tile, x, w)
         g.first += g.rows
+    send_all(w[0])
+    send_all(w[1])
