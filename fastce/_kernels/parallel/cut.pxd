@@ -10,14 +10,18 @@ cdef enum:
 
 
 cdef struct Cut:
-    # `rows` rows, or elements, in `blocks` blocks of `block` each; the last may be smaller.
-    Py_ssize_t rows, block, blocks
+    # Rows, or elements, in planes of `rows` each, and each plane in `blocks` blocks; the last may be smaller.
+    Py_ssize_t rows, block, blocks, planes
+
+
+cdef inline Cut cut_planes(Py_ssize_t planes, Py_ssize_t rows, Py_ssize_t block) noexcept nogil:
+    cdef Cut cut
+    cut.rows, cut.block, cut.blocks, cut.planes = rows, block, (rows + block - 1) // block, planes
+    return cut
 
 
 cdef inline Cut cut_rows(Py_ssize_t rows, Py_ssize_t block) noexcept nogil:
-    cdef Cut cut
-    cut.rows, cut.block, cut.blocks = rows, block, (rows + block - 1) // block
-    return cut
+    return cut_planes(1, rows, block)
 
 
 cdef inline Py_ssize_t elements_per_block(Py_ssize_t elements) noexcept nogil:

@@ -42,9 +42,9 @@ cdef inline char* next_line(char* memory) noexcept nogil:
 
 
 cdef inline void run_block(const Work* w, Py_ssize_t i, char* scratch, Totals* totals) noexcept nogil:
-    cdef Py_ssize_t begin = i * w.cut.block
+    cdef Py_ssize_t plane = i // w.cut.blocks * w.cut.rows, begin = i % w.cut.blocks * w.cut.block
     totals[0] = empty_totals()
-    w.run(w.problem, begin, min(w.cut.rows, begin + w.cut.block), scratch, totals)
+    w.run(w.problem, plane + begin, plane + min(w.cut.rows, begin + w.cut.block), scratch, totals)
 
 
 cdef inline void run_block_in_team(
@@ -70,7 +70,7 @@ cdef inline Totals sum_totals(const Totals* totals, Py_ssize_t blocks) noexcept 
 
 cdef inline int run_blocks(const Work* w, int num_threads, Totals* total) except -1:
     """Runs all blocks on up to so many threads; as many as can be started."""
-    cdef Py_ssize_t blocks = w.cut.blocks, share = w.scratch_bytes, bytes, i
+    cdef Py_ssize_t blocks = w.cut.planes * w.cut.blocks, share = w.scratch_bytes, bytes, i
     cdef char* memory
     cdef char* scratch
     cdef Totals* totals

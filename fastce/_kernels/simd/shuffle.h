@@ -10,6 +10,22 @@ template <class T> FASTCE_INLINE vec<T> permute(vec<T> v, typename vec<T>::mask 
     return permute_lanes(v.v, index);
 }
 
+// Whether lanes can be permuted by a variable in one instruction.
+constexpr bool kPermutes = vec<float>::lanes >= 8;
+
+// Moves lanes up by a variable number; those that leave the vector come in again at its beginning.
+template <class T> struct rotation {
+    vec<float>::mask source;
+    typename vec<T>::mask wrapped;  // the lanes that come in again
+
+    explicit rotation(int by)
+        : source((lane_numbers<float>() - by * (vec<float>::lanes / vec<T>::lanes)) & (vec<float>::lanes - 1)),
+          wrapped(lane_numbers<T>() < by) {}
+    FASTCE_INLINE vec<T> operator()(vec<T> v) const { return (typename vec<T>::raw)permute_lanes((raw_float)v.v, source); }
+    // The vector between two neighbours, both moved: what left the first, then what stayed in the second.
+    FASTCE_INLINE vec<T> joined(vec<T> a, vec<T> b) const { return select<T>(wrapped, a, b); }
+};
+
 // Lanes of a and b, which count as one array, in the order that Order::at(lane, lanes, part) tells.
 template <class Order, int part, class T, size_t... l>
 FASTCE_INLINE vec<T> rearranged(vec<T> a, vec<T> b, std::index_sequence<l...>) {

@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from ..memory.memory cimport BF16, F32, F64, find_integers, finish, writer
-from ..parallel.cut cimport BLOCK_ELEMENTS, cut_rows, elements_per_block
+from ..parallel.cut cimport BLOCK_ELEMENTS, Cut, cut_planes, cut_rows, elements_per_block
 from ..parallel.run_blocks cimport BlockFunction, PrepareFunction, run_blocks, Work
 from ..parallel.totals cimport Totals
 from ..parallel.writers cimport open_writers, stage_bytes
@@ -22,19 +22,27 @@ from ..softmax.tile.sum cimport is_short, tile_bytes, tiles_of_block
 
 cdef enum:
     LABELS = 1024  # that are checked at a time
+    MOST_ELEMENTS = 524288  # of a block of rows side by side
     LONGEST_KEPT = 8388608  # bytes of exponentials that are kept rather than computed twice
 
 
-cdef inline Py_ssize_t rows_per_block(const Problem* p) noexcept nogil:
-    """Fixed by the shape; of few long rows there are several in a block all the same."""
-    cdef Py_ssize_t rows = p.outer * p.inner
-    cdef Py_ssize_t block = max(
-        elements_per_block(rows * p.classes) // p.classes, min(16, (rows + 31) // 32), 1
-    )
-    cdef Py_ssize_t whole = GROUP if p.inner == 1 else rows_of_columns(p)
+cdef inline Cut cut_problem(const Problem* p) noexcept nogil:
+    """The blocks of a call, fixed by its shape; of few long rows there are several in a block all the same.
+
+    Rows side by side are cut into larger blocks, since a block begins and ends with a part of a line for each
+    class, and each within a plane of them if planes are large enough.
+    """
+    cdef Py_ssize_t rows = p.outer * p.inner, elements = rows * p.classes, per_block = elements_per_block(elements)
+    cdef Py_ssize_t whole = GROUP if p.inner == 1 else rows_of_columns(p), block
+    if p.inner > 1:
+        per_block = max(per_block, min(MOST_ELEMENTS, elements // 64))
+    block = max(per_block // p.classes, min(16, (rows + 31) // 32), 1)
     if block > whole:
         block = block // whole * whole
-    return block
+    if block >= 2 * p.inner:
+        return cut_rows(rows, block // p.inner * p.inner)
+    block = (p.inner + block // 2) // block
+    return cut_planes(p.outer, p.inner, (p.inner + whole * block - 1) // (whole * block) * whole)
 
 
 cdef inline Py_ssize_t kept_bytes(const Problem* p, real* like) noexcept nogil:
@@ -126,7 +134,7 @@ cdef inline int run_rows(
     cdef Work work
     memset(&work, 0, sizeof(work))
     work.problem, work.run = p, compute
-    work.cut = cut_rows(p.outer * p.inner, rows_per_block(p))
+    work.cut = cut_problem(p)
     work.scratch_bytes = stage_bytes(p.streaming) + layout_bytes(p, like)
     if p.inner == 1 and is_short(p):
         work.prepare, work.shared_bytes = prepare, p.classes * sizeof(vec[real])

@@ -73,97 +73,138 @@ template <class T> FASTCE_INLINE vec<T> where_class(vec<T> labels, int64_t c, ve
     return select<T>(is_class(labels, c), value, other);
 }
 
-// Adds the exponentials of classes c, c + 1, … (rows of `pitch` vectors) to the sums of their rows, the
-// label's to `exp_label` instead.
-template <int classes, class T>
-FASTCE_INLINE void add_group(const vec<T>* exps, ptrdiff_t pitch, ptrdiff_t vectors, int64_t c,
-                             const vec<T>* labels, wide_lanes<T>* sums, vec<T>* exp_label) {
-    for (ptrdiff_t k = 0; k < vectors; ++k) {
-        vec<T> e[classes];
-        auto mine = bits<T>(exp_label[k].v);
-        for (int j = 0; j < classes; ++j) {
-            const auto here = is_class(labels[k], c + j);
-            e[j] = exps[j * pitch + k];
-            mine |= bits<T>(where<T>(here, e[j]).v);
-            e[j] = where<T>(~here, e[j]);
-        }
-        wide_lanes<T> sum = sums[k];
-        for (int j = 0; j + 1 < classes; j += 2) sum.add(e[j], e[j + 1]);
-        if constexpr (classes % 2) sum.add(e[classes - 1]);
-        sums[k] = sum;
-        exp_label[k] = from_bits<T>(mine);
+// Adds what e(j, k) gives of classes c + j in the vectors k to the sums of their rows, the label's to `exp_label` instead.
+template <int classes, class T, class Exp>
+FASTCE_INLINE void add_vector(ptrdiff_t k, int64_t c, const vec<T>* labels, wide_lanes<T>* sums, vec<T>* exp_label,
+                              const Exp& exp_of) {
+    vec<T> e[classes];
+    auto mine = bits<T>(exp_label[k].v);
+    for (int j = 0; j < classes; ++j) {
+        const auto here = is_class(labels[k], c + j);
+        e[j] = exp_of(j);
+        mine |= bits<T>(where<T>(here, e[j]).v);
+        e[j] = where<T>(~here, e[j]);
     }
+    wide_lanes<T> sum = sums[k];
+    for (int j = 0; j + 1 < classes; j += 2) sum.add(e[j], e[j + 1]);
+    if constexpr (classes % 2) sum.add(e[classes - 1]);
+    sums[k] = sum;
+    exp_label[k] = from_bits<T>(mine);
 }
+
+// Calls f(count) with the number of classes, at most kTogether, as a constant.
+constexpr int kTogether = 4;
+template <class F> FASTCE_INLINE void with_classes(ptrdiff_t classes, const F& f) {
+    if (classes >= 4) f(std::integral_constant<int, 4>());
+    else if (classes == 3) f(std::integral_constant<int, 3>());
+    else if (classes == 2) f(std::integral_constant<int, 2>());
+    else f(std::integral_constant<int, 1>());
+}
+
+// Sums exponentials of classes c, c + 1, … that are known (rows of `pitch` vectors).
 template <class T>
 inline void add_classes(const vec<T>* exps, ptrdiff_t pitch, ptrdiff_t vectors, int64_t c, ptrdiff_t classes,
                         const vec<T>* labels, wide_lanes<T>* sums, vec<T>* exp_label) {
-    if (classes >= 4) add_group<4>(exps, pitch, vectors, c, labels, sums, exp_label);
-    else if (classes == 3) add_group<3>(exps, pitch, vectors, c, labels, sums, exp_label);
-    else if (classes == 2) add_group<2>(exps, pitch, vectors, c, labels, sums, exp_label);
-    else add_group<1>(exps, pitch, vectors, c, labels, sums, exp_label);
+    with_classes(classes, [=](auto count) __attribute__((always_inline)) {
+        for (ptrdiff_t k = 0; k < vectors; ++k)
+            add_vector<count>(k, c, labels, sums, exp_label,
+                              [=](int j) __attribute__((always_inline)) { return exps[j * pitch + k]; });
+    });
+}
+
+// What is known of rows side by side while their exponentials are summed: shifts, or NULL where all are 0.
+template <class T> struct sums_of_rows {
+    const vec<T>*labels, *shifts;
+    wide_lanes<T>* sums;
+    vec<T>* exp_label;
+};
+
+// Sums exp(x - shift) of n rows in `classes` classes from c on, `stride` elements apart. They are kept in `exps` (rows
+// of `pitch` vectors) if there is room for them. As much memory is asked for meanwhile from each of `ahead` on.
+template <int classes, bool keeps, class T, class Shift>
+FASTCE_APART void sum_runs(const T* x, ptrdiff_t stride, const T* const* ahead, ptrdiff_t n, int64_t c, const Shift& shift,
+                           sums_of_rows<T> of, vec<T>* exps, ptrdiff_t pitch) {
+    constexpr ptrdiff_t width = vec<T>::lanes, line = kLine / ptrdiff_t(sizeof(T));
+    const T* next[classes];
+    for (int j = 0; j < classes; ++j) {
+        next[j] = ahead[j];
+        __builtin_prefetch(next[j] + n - 1);  // the line in which a run ends, where it begins within one
+    }
+    auto take = [=](ptrdiff_t k, const auto& load_at) __attribute__((always_inline)) {
+        if (k * width % line == 0)
+            for (int j = 0; j < classes; ++j) __builtin_prefetch(next[j] + k * width);
+        add_vector<classes>(k, c, of.labels, of.sums, of.exp_label, [=](int j) __attribute__((always_inline)) {
+            const vec<T> e = scaled_exp(shift(load_at(x + j * stride + k * width), k));
+            if constexpr (keeps) exps[j * pitch + k] = e;
+            return e;
+        });
+    };
+    ptrdiff_t k = 0;
+    for (; (k + 1) * width <= n; ++k) take(k, [](const T* p) __attribute__((always_inline)) { return load(p); });
+    if (const ptrdiff_t rest = n - k * width)
+        take(k, [=](const T* p) __attribute__((always_inline)) { return load(p, rest, -HUGE_VAL); });
+}
+template <class T>
+inline void sum_classes(const T* x, ptrdiff_t stride, const T* const* ahead, ptrdiff_t n, int64_t c, ptrdiff_t classes,
+                        const sums_of_rows<T>& of, vec<T>* exps, ptrdiff_t pitch) {
+    with_classes(classes, [&](auto count) __attribute__((always_inline)) {
+        const auto none = [](vec<T> v, ptrdiff_t) __attribute__((always_inline)) { return v; };
+        const auto* shifts = of.shifts;
+        const auto own = [=](vec<T> v, ptrdiff_t k) __attribute__((always_inline)) { return v - shifts[k]; };
+        if (shifts == nullptr && exps) sum_runs<count, true>(x, stride, ahead, n, c, none, of, exps, pitch);
+        else if (shifts == nullptr) sum_runs<count, false>(x, stride, ahead, n, c, none, of, exps, pitch);
+        else if (exps) sum_runs<count, true>(x, stride, ahead, n, c, own, of, exps, pitch);
+        else sum_runs<count, false>(x, stride, ahead, n, c, own, of, exps, pitch);
+    });
 }
 
 // How a run of one class is written: past the caches or not, and if so, what becomes of the line in which
-// it ends. The next tile completes that line, which waits in a stage: an ordinary store to part of a line
+// it ends. The next tile completes that line, whose elements wait in a stage: an ordinary store to part of a line
 // fetches it first, and to write two lines of each 32 so makes the gradient a third slower.
 struct run_writer {
     bool streaming;
     char* stages;        // kStage bytes for each class, or NULL
-    bool begun, left;    // whether the first line has begun in the stage; whether the last one stays there
+    bool begun, left;    // whether the run before has left its last elements in the stage; whether this one does
 
-    template <class T> T* stage(int64_t c) const { return reinterpret_cast<T*>(stages + c * kStage); }
-    static constexpr ptrdiff_t kStage = 128;  // a line, and a vector that begins in it
+    static constexpr ptrdiff_t kStage = 128;  // the vectors of a line
+    template <class T> vec<T>* stage(int64_t c) const { return reinterpret_cast<vec<T>*>(stages + c * kStage); }
 };
 
-// Writes value(k), the lanes from k on, to n elements of class c.
+// Writes value(k), the lanes from k on, to n elements of class c: whole lines past the caches, which two vectors make
+// up where a run does not begin with a line. Loads of what the value is made from keep to the lanes' own vectors.
 template <class T, class Value>
 FASTCE_INLINE void write_run(T* out, ptrdiff_t n, const run_writer& w, int64_t c, const Value& value) {
-    constexpr ptrdiff_t width = vec<T>::lanes, size = sizeof(T), line = kLine / size;
+    constexpr ptrdiff_t width = vec<T>::lanes, line = kLine / ptrdiff_t(sizeof(T)), vectors = line / width;
     ptrdiff_t k = 0;
-    if (w.streaming) {
-        const ptrdiff_t lead = ptrdiff_t(reinterpret_cast<uintptr_t>(out) % kLine) / size;
-        const ptrdiff_t head = lead && n >= line - lead ? line - lead : lead ? n : 0;
-        const ptrdiff_t end = head + (n - head) / line * line;
-        if (lead && w.begun && lead + head == line) {
-            // The stage's elements and the first of the run, in registers: a processor waits for a load from
-            // what two stores have just written.
-            const T* stage = w.stage<T>(c);
-            for (ptrdiff_t at = 0; at < line; at += width) {
-                const auto staged = lane_numbers<T>() < int(lead - at);
-                stream(out - lead + at, select<T>(staged, load(stage + at), value(at - lead)));
-            }
-        } else {
-            if (lead && w.begun) memcpy(out - lead, w.stage<T>(c), size_t(lead * size));
-            for (; k < head; k += width) store(out + k, value(k), head - k);
+    if (w.streaming && kPermutes) {
+        const ptrdiff_t lead = ptrdiff_t(reinterpret_cast<uintptr_t>(out) % kLine) / ptrdiff_t(sizeof(T));
+        const ptrdiff_t begin = lead == 0 ? 0 : w.begun ? -lead : line - lead < n ? line - lead : n;
+        const ptrdiff_t end = begin + (n - begin) / line * line;
+        const vec<T>* before = w.stage<T>(c) + vectors;
+        for (; k < begin; k += width) store(out + k, value(k), begin - k);
+        if (begin < end) {
+            const rotation<T> turn(int(lead % width));
+            ptrdiff_t i = begin + lead % width;
+            auto at = [=](ptrdiff_t j) __attribute__((always_inline)) { return j < 0 ? before[j / width] : value(j); };
+            vec<T> last = lead % width ? turn(at(i - width)) : vec<T>(0.0);
+            auto put = [&](vec<T> v) __attribute__((always_inline)) {
+                const vec<T> turned = turn(v);
+                stream(out + (i - lead % width), turn.joined(last, turned));
+                last = turned;
+            };
+            for (; i < 0; i += width) put(before[i / width]);
+            for (; i < end; i += width) put(value(i));
         }
-        for (k = head; k < end; k += width) stream(out + k, value(k));
         if (w.left) {
-            for (T* stage = w.stage<T>(c); k < n; k += width) store(stage + (k - end), value(k));
+            vec<T>* stage = w.stage<T>(c);
+            for (k = n - line; lead && k < n; k += width) *stage++ = value(k);
             return;
         }
+        for (k = end; k < 0; k += width) store(out + k, load_lanes(before, k), -k);
+        k = end < 0 ? 0 : end;
     }
     for (; k + width <= n; k += width) store(out + k, value(k));
     if (k < n) store(out + k, value(k), n - k);
-}
-
-// The gradient's numbers copied to `room`, so that vectors of whole lines of all outputs, `stride` elements apart, are
-// vectors there: loads that cross lines take twice the time. Room for rows.live comes last.
-template <class T>
-inline row_lanes<T> in_step(const row_lanes<T>& rows, const T* out, ptrdiff_t stride, ptrdiff_t vectors, vec<T>* room) {
-    constexpr ptrdiff_t width = vec<T>::lanes, bytes = width * ptrdiff_t(sizeof(T));
-    const ptrdiff_t lead = ptrdiff_t(reinterpret_cast<uintptr_t>(out) % bytes) / ptrdiff_t(sizeof(T));
-    if (lead == 0 || stride % width) return rows;
-    auto copy = [&](const vec<T>* from) {
-        vec<T>* to = room;
-        room += vectors + 1;
-        for (ptrdiff_t k = 0; k < vectors; ++k) store(lanes(to) + lead + k * width, vec<lane_t<T>>(from[k].v));
-        return reinterpret_cast<vec<T>*>(lanes(to) + lead);
-    };
-    row_lanes<T> r = rows;
-    r.label = copy(rows.label), r.label_grad = copy(rows.label_grad);
-    r.prob_scale_hi = copy(rows.prob_scale_hi), r.prob_scale_lo = copy(rows.prob_scale_lo);
-    if (rows.live) r.live = copy(rows.live);
-    return r;
 }
 
 // Writes others(k), or `own` where `of` is class c, to all rows but those that are skipped.

@@ -20,15 +20,21 @@ cdef extern from "<softmax/lanes/class_major.h>" namespace "fastce" nogil:
         const vec[T]*, Py_ssize_t pitch, Py_ssize_t vectors, int64_t c, Py_ssize_t classes,
         const vec[T]* labels, wide_lanes[T]* sums, vec[T]* exp_label,
     )
+    cdef cppclass sums_of_rows[T]:
+        const vec[T]* labels
+        const vec[T]* shifts
+        wide_lanes[T]* sums
+        vec[T]* exp_label
+    void sum_classes[T](
+        const T*, Py_ssize_t stride, const T* const* ahead, Py_ssize_t n, int64_t c, Py_ssize_t classes,
+        const sums_of_rows[T]&, vec[T]* exps, Py_ssize_t pitch,
+    )
     vec[T] where_class[T](vec[T] labels, int64_t c, vec[T] value, vec[T] other)
     cdef struct run_writer:
         bint streaming
         char* stages
         bint begun, left
     Py_ssize_t kStage "fastce::run_writer::kStage"
-    row_lanes[T] in_step[T](
-        const row_lanes[T]&, const T*, Py_ssize_t stride, Py_ssize_t vectors, vec[T]* room
-    )
     void write_class_gradient[T](
         T*, Py_ssize_t, const run_writer&, int64_t c, const vec[T]* exps, const vec[T]* targets,
         const row_lanes[T]&,

@@ -9,11 +9,11 @@ from ...memory.memory cimport put_labels, F64, numbers
 from ...simd.simd cimport kExpScale, lanes_of, real, store_doubles, vec
 from ...softmax.epilogue cimport find_coefficients, hess_of_winner
 from ...softmax.lanes.class_major cimport (
-    add_classes, in_step, run_writer, wide_lanes, write_class_gradient, write_class_hessian,
+    add_classes, run_writer, wide_lanes, write_class_gradient, write_class_hessian,
     write_class_log_softmax,
 )
 from ...softmax.lanes.tile cimport (
-    Columns, ROW_LANES, ROW_SUMS, TOGETHER, group_of_exps, lanes_of_rows, logits_of, more_lanes,
+    Columns, TOGETHER, group_of_exps, lanes_of_rows, logits_of, more_lanes,
     targets_of_class, vectors_of_group,
 )
 from ...softmax.outputs cimport row_lanes
@@ -130,7 +130,7 @@ cdef inline void find_winners(
 
 cdef inline void write_columns(const Problem* p, const Columns* t, real* like) noexcept nogil:
     """The Hessian, if asked for, and the gradient, which may be written over the logits."""
-    cdef row_lanes[real] rows = lanes_of_rows(t, like), gradients
+    cdef row_lanes[real] rows = lanes_of_rows(t, like)
     cdef const vec[real]* exps = NULL
     cdef vec[real]* targets = NULL
     cdef Py_ssize_t c, k, at
@@ -149,12 +149,6 @@ cdef inline void write_columns(const Problem* p, const Columns* t, real* like) n
         targets = rows.log_sum  # of the activations alone
     if not is_smoothed(p) or targets != NULL:
         rows.uniform_offset = NULL
-    gradients = rows
-    if t.writer.streaming:
-        gradients = in_step(
-            rows, <const real*> t.grad, p.grad_class_stride, t.vectors,
-            <vec[real]*> (t.numbers + (2 * ROW_SUMS + ROW_LANES) * t.number_bytes),
-        )
     for c in range(p.classes):
         if c % TOGETHER == 0:
             exps = exps_again(p, t, c, like)
@@ -163,7 +157,7 @@ cdef inline void write_columns(const Problem* p, const Columns* t, real* like) n
             write_class_hessian((<real*> t.hess) + at, t.rows, whole, c, exps, rows)
         if targets != NULL:
             targets_of_class(p, t, c, targets)
-        write_class_gradient((<real*> t.grad) + at, t.rows, t.writer, c, exps, targets, gradients)
+        write_class_gradient((<real*> t.grad) + at, t.rows, t.writer, c, exps, targets, rows)
         exps += t.vectors
 
 

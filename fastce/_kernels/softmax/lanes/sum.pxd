@@ -14,7 +14,9 @@ from ...simd.simd cimport (
     lanes_of, load_first, maximum, number, prefetch_run, real, set_lane, store_doubles, vec,
 )
 from ...softmax.epilogue cimport end_group, set_reference
-from ...softmax.lanes.class_major cimport add_classes, end_fused_lanes, where_class, wide_lanes
+from ...softmax.lanes.class_major cimport (
+    end_fused_lanes, sum_classes, sums_of_rows, where_class, wide_lanes,
+)
 from ...softmax.lanes.output cimport write_columns, write_log_softmaxes
 from ...softmax.lanes.tile cimport (
     Columns, MoreLanes, TOGETHER, begin_columns, columns_in, grad_lanes_of, group_of_exps,
@@ -56,18 +58,25 @@ cdef inline void sum_exps(
 ) noexcept nogil:
     """Sums exp(x - shift) of n rows from `begin` on, the label's apart."""
     cdef row_lanes[real] r = lanes_of_rows(t, like)
-    cdef Py_ssize_t c, k, count, width = lanes_of(r.label), at = begin // width
-    cdef Py_ssize_t vectors = (n + width - 1) // width
-    cdef wide_lanes[real]* sums = others_of(p, t, like) + at
-    cdef vec[real]* exp_label = (<vec[real]*> more_lanes(t).exp_label) + at
-    cdef const vec[real]* exps
-    for k in range(vectors):
-        sums[k].clear()
-        exp_label[k] = vec[real](0.0)
+    cdef Py_ssize_t c, j, k, count, width = lanes_of(r.label), at = begin // width
+    cdef vec[real]* exps = (<vec[real]*> t.exps) + at if t.kept else NULL
+    cdef sums_of_rows[real] rows
+    cdef (const real*)[TOGETHER] ahead
+    rows.labels, rows.shifts = r.label + at, r.shift + at if t.shifted else NULL
+    rows.sums = others_of(p, t, like) + at
+    rows.exp_label = (<vec[real]*> more_lanes(t).exp_label) + at
+    for k in range((n + width - 1) // width):
+        rows.sums[k].clear()
+        rows.exp_label[k] = vec[real](0.0)
     for c from 0 <= c < p.classes by TOGETHER:
         count = min(TOGETHER, p.classes - c)
-        exps = group_of_exps(p, t, c, count, begin, n, r.shift if t.shifted else NULL, like)
-        add_classes(exps, t.vectors, vectors, c, count, r.label + at, sums, exp_label)
+        for j in range(count):
+            ahead[j] = logits_ahead(p, t, c + j, like) + begin
+        sum_classes(
+            logits_of(p, t, c, like) + begin, p.class_stride, ahead, n, c, count, rows, exps, t.vectors
+        )
+        if t.kept:
+            exps += count * t.vectors
 
 
 cdef inline int finish_sums(const Problem* p, const Columns* t, Py_ssize_t k, real* like) noexcept nogil:

@@ -19,7 +19,7 @@ from ...softmax.row_group cimport GROUP, RowGroup, clear_group
 from ...softmax.rows cimport grad_lanes
 
 cdef enum:
-    TILE = 512  # rows
+    TILE = 1024  # rows
     TOGETHER = 4  # classes whose exponentials are added up at once
     AHEAD_BYTES = 16384  # of runs that are asked for before they are wanted
     KEPT = 262144  # bytes of exponentials
@@ -27,7 +27,6 @@ cdef enum:
     MOST_STAGES = 1024  # classes whose unfinished lines are kept
     ROW_LANES = 20  # numbers of each row, as lanes …
     ROW_SUMS = 3  # … and as sums, two lanes each
-    IN_STEP = 5  # once more what makes the gradient, in step with its lines (class_major.h)
 
 
 cdef struct Columns:
@@ -81,7 +80,7 @@ cdef inline Py_ssize_t stages_bytes(const Problem* p) noexcept nogil:
 
 
 cdef inline Py_ssize_t numbers_bytes(const Problem* p) noexcept nogil:
-    return (ROW_LANES + 2 * ROW_SUMS + IN_STEP) * number_bytes(p)
+    return (ROW_LANES + 2 * ROW_SUMS) * number_bytes(p)
 
 
 cdef inline Py_ssize_t column_bytes(const Problem* p) noexcept nogil:
