@@ -4,22 +4,17 @@ from fastce._version import __version__
 from fastce.activations import log_softmax, logsumexp, sigmoid, softmax
 from fastce.class_weighting import class_counts, class_weights
 from fastce.config import show_config
-from fastce.losses import (
-    binary_cross_entropy,
-    sigmoid_cross_entropy,
-    softmax_cross_entropy,
-)
+from fastce.losses import *  # noqa: F403
+from fastce.losses import __all__ as _losses
 
 __all__ = [
     "__version__",
-    "binary_cross_entropy",
     "class_counts",
     "class_weights",
     "log_softmax",
     "logsumexp",
     "show_config",
     "sigmoid",
-    "sigmoid_cross_entropy",
     "softmax",
-    "softmax_cross_entropy",
 ]
+__all__ += _losses

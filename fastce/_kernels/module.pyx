@@ -84,10 +84,10 @@ def softmax_cross_entropy(given, threads_for, Py_ssize_t streaming_bytes, int kn
     cdef double smoothing
     (
         logits, labels, class_weight, sample_weight, label_smoothing, z_loss, ignore_index, axis, reduction,
-        normalizer, return_grad, grad_out, return_hess, num_threads,
+        normalizer, return_grad, grad_out, return_hess, num_threads, row_loss, loss_parameter,
     ) = given
     memset(&c.p, 0, sizeof(Problem))
-    c.known = known
+    c.known, c.p.row_loss, c.p.loss_parameter = known, row_loss, loss_parameter
     if not (
         read_reducing(reduction, normalizer, divisor, &c.how)
         and read_number(label_smoothing, 0, 1, &smoothing)
