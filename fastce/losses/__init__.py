@@ -5,6 +5,7 @@ from fastce.losses.generalized import generalized_cross_entropy
 from fastce.losses.poly import poly_loss
 from fastce.losses.softmax import softmax_cross_entropy
 from fastce.losses.softmax_focal import softmax_focal_loss
+from fastce.losses.taylor import taylor_cross_entropy
 
 __all__ = [
     "binary_cross_entropy",
@@ -13,4 +14,5 @@ __all__ = [
     "sigmoid_cross_entropy",
     "softmax_cross_entropy",
     "softmax_focal_loss",
+    "taylor_cross_entropy",
 ]

@@ -15,7 +15,7 @@ from ..simd.simd cimport exp, log_for, maximum, real, vec, where_below, where_ze
 
 
 cdef enum RowLoss:
-    CROSS_ENTROPY, FOCAL, POLY, GENERALIZED
+    CROSS_ENTROPY, FOCAL, POLY, GENERALIZED, TAYLOR
 
 
 cdef inline vec[double] power(vec[double] x, double exponent, real* like) noexcept nogil:
@@ -84,6 +84,23 @@ cdef inline vec[double] generalized(
     return minus_expm1(x, like) / vec[double](k)
 
 
+cdef inline vec[double] taylor(
+    double terms, vec[double] minus_r, vec[double] p, vec[double] q, vec[double]* s, vec[double]* t,
+    real* like,
+) noexcept nogil:
+    """sum_(k <= n) q^k / k; s = 1 - q^n = p sum_(k < n) q^k; t = -n p q^(n - 1)."""
+    cdef vec[double] loss = vec[double](0.0), ones = loss, one = vec[double](1.0)
+    cdef long n = <long> terms, k
+    for k in range(n, 0, -1):
+        loss = (loss + vec[double](1.0 / k)) * q
+        ones = ones * q + one
+    if s != NULL:
+        s[0] = p * ones
+    if t != NULL:
+        t[0] = vec[double](-terms) * p * power(q, terms - 1, like)
+    return loss
+
+
 cdef inline vec[double] row_loss_of(
     int loss, double parameter, vec[double] minus_r, vec[double] p, vec[double] q, vec[double]* s,
     vec[double]* t, real* like,
@@ -93,4 +110,6 @@ cdef inline vec[double] row_loss_of(
         return focal(parameter, minus_r, p, q, s, t, like)
     if loss == POLY:
         return poly(parameter, minus_r, p, q, s, t, like)
-    return generalized(parameter, minus_r, p, q, s, t, like)
+    if loss == GENERALIZED:
+        return generalized(parameter, minus_r, p, q, s, t, like)
+    return taylor(parameter, minus_r, p, q, s, t, like)
