@@ -144,7 +144,7 @@ def generalized_cross_entropy(
     --------
     >>> import fastce
     >>> round(fastce.generalized_cross_entropy([[2.0, 1.0, 0.1], [0.5, 2.5, 0.0]], [0, 1]), 6)
-    0.27362
+    0.272732
     """
     q = as_number(q, "q", 0, 1, "in [0, 1]")
     return softmax.cross_entropy((

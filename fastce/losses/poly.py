@@ -147,7 +147,7 @@ def poly_loss(
     --------
     >>> import fastce
     >>> round(fastce.poly_loss([[2.0, 1.0, 0.1], [0.5, 2.5, 0.0]], [0, 1]), 6)
-    0.569231
+    0.566677
     """
     epsilon = as_number(epsilon, "epsilon", -1, LARGEST, ">= -1 and finite")
     return softmax.cross_entropy((

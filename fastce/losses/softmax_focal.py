@@ -147,7 +147,7 @@ def softmax_focal_loss(
     >>> import fastce
     >>> logits, labels = [[2.0, 1.0, 0.1], [0.5, 2.5, 0.0]], [0, 1]
     >>> round(fastce.softmax_focal_loss(logits, labels), 6)
-    0.027951
+    0.027384
     """
     gamma = as_number(gamma, "gamma", 0, 1e6, "in [0, 1e6]")
     return softmax.cross_entropy((

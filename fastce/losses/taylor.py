@@ -94,10 +94,10 @@ def taylor_cross_entropy(
     return_hess: bool = False,
     num_threads: Integer | None = None,
 ) -> Any:
-    r"""The first terms of cross-entropy's series, for noisy labels; and its gradient.
+    r"""Sum of the first terms of cross-entropy's series, for noisy labels, and its gradient.
 
-    With the label's probability :math:`p`, a row's loss is :math:`\sum_{k=1}^{n} (1 - p)^k / k`, which is
-    at most :math:`\sum_{k=1}^{n} 1/k`. One term is :math:`1 - p`, all of them are cross-entropy.
+    With the label's probability :math:`p`, a row's loss is
+    :math:`\sum_{k=1}^{n} (1 - p)^k / k`. One term is :math:`1 - p`, all of them are cross-entropy.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def taylor_cross_entropy(
     --------
     >>> import fastce
     >>> round(fastce.taylor_cross_entropy([[2.0, 1.0, 0.1], [0.5, 2.5, 0.0]], [0, 1]), 6)
-    0.300000
+    0.296839
     """
     n = as_integer(terms, "terms", "an integer in [1, 1000]")
     if not 1 <= n <= 1000:

@@ -55,7 +55,7 @@ cdef inline vec[double] uniform_distance(const Problem* p, const RowGroup* g, Py
 cdef inline vec[double] loss_of_label(
     const Problem* p, RowGroup* g, Py_ssize_t i, vec[double] minus_r, real* like
 ) noexcept nogil:
-    """Another loss than cross-entropy times the label's target, which becomes s times as large for the gradient."""
+    """Another loss than cross-entropy, times the label's target; for the gradient that is multiplied by s."""
     cdef vec[double] others = doubles(g.sum_others + i), own = doubles(g.exp_label + i)
     cdef vec[double] target = doubles(g.label_target + i), inverse = vec[double](1.0) / (others + own)
     cdef vec[double] s, t, zero = vec[double](0.0)
@@ -207,4 +207,6 @@ cdef inline double hess_of_winner(
 ) noexcept nogil:
     """The Hessian's entry of a class that is the clear winner, from the sum of all other exponentials."""
     cdef double total = g.sum_others[i] + g.exp_label[i], p = exp_winner / total
+    if g.winner[i] == g.label[i]:
+        return g.label_hess[i]
     return p * (g.hess_scale[i] * (others / total) + g.hess_square[i] * p)

@@ -78,6 +78,6 @@ cdef inline bint has_label_alone(const Problem* p) noexcept nogil:
 cdef inline bint has_default_options(const Problem* p) noexcept nogil:
     """Whether a row's loss is lse - x_y and nothing else, and only their sum is asked for."""
     return (
-        has_label_alone(p) and p.row_loss == CROSS_ENTROPY and p.z_loss == 0 and p.class_weight == NULL and p.sample_weight == NULL
-        and p.losses == NULL and p.hess == NULL and not p.double_lanes
+        has_label_alone(p) and p.row_loss == CROSS_ENTROPY and p.z_loss == 0 and p.class_weight == NULL
+        and p.sample_weight == NULL and p.losses == NULL and p.hess == NULL and not p.double_lanes
     )

@@ -4,9 +4,9 @@ Design. Such a loss needs no sweep of its own: with s = -psi'(r) and t = psi''(r
 
     grad_c = s (p_c - [c = y])        hess_c = t ([c = y] - p_c)^2 + s p_c (1 - p_c)
 
-so the gradient is cross-entropy's times one number a row. A loss is one function of this file, of -r, p = exp(r)
-and q = 1 - p, both of which the sums hold without a subtraction (row_group.pxd). s and t are left out where their
-place is NULL. No term is 0 / 0 or inf 0 where the label has the probability 1 or 0.
+so the gradient is cross-entropy's times one number a row. A loss is one function of this file, of -r,
+p = exp(r) and q = 1 - p, both of which the sums hold without a subtraction (row_group.pxd). s and t are left
+out where their place is NULL. No term is 0 / 0 or inf 0 where the label has the probability 1 or 0.
 """
 
 from libc.math cimport floor
@@ -16,6 +16,9 @@ from ..simd.simd cimport exp, log_for, maximum, real, vec, where_below, where_ze
 
 cdef enum RowLoss:
     CROSS_ENTROPY, FOCAL, POLY, GENERALIZED, TAYLOR
+
+cdef enum:
+    TAIL = 14  # terms of the logarithm's series that a double needs below 1 / 16
 
 
 cdef inline vec[double] power(vec[double] x, double exponent, real* like) noexcept nogil:
@@ -58,16 +61,29 @@ cdef inline vec[double] focal(
     return where_zero(modulation, zero, modulation * minus_r)
 
 
+cdef inline vec[double] log_tail(vec[double] minus_r, vec[double] q) noexcept nogil:
+    """-r - q, which is q^2 / 2 + q^3 / 3 + … where q is small."""
+    cdef vec[double] sum = vec[double](0.0)
+    cdef int k
+    for k in range(TAIL, 1, -1):
+        sum = sum * q + vec[double](1.0 / k)
+    return where_below(q, vec[double](0.0625), sum * q * q, minus_r - q)
+
+
 cdef inline vec[double] poly(
     double epsilon, vec[double] minus_r, vec[double] p, vec[double] q, vec[double]* s, vec[double]* t,
     real* like,
 ) noexcept nogil:
-    """-r + epsilon q; s = 1 + epsilon p; t = -epsilon p."""
-    cdef vec[double] scale = vec[double](epsilon)
-    if s != NULL:
-        s[0] = vec[double](1.0) + scale * p
+    """-r + epsilon q; s = 1 + epsilon p; t = -epsilon p. Where epsilon is negative, no difference cancels."""
+    cdef vec[double] scale = vec[double](epsilon), whole = vec[double](1 + epsilon)
     if t != NULL:
         t[0] = vec[double](-epsilon) * p
+    if epsilon < 0:
+        if s != NULL:
+            s[0] = whole - scale * q
+        return whole * q + log_tail(minus_r, q)
+    if s != NULL:
+        s[0] = vec[double](1.0) + scale * p
     return minus_r + scale * q
 
 
