@@ -80,7 +80,7 @@ def derivatives(psi: Psi, r: Any) -> tuple[Any, Any, Any]:
 def expected(
     name: str, parameter: float, logits: Array, labels: Array, weight: Array | float = 1.0
 ) -> wide.Expected:
-    """Return what rows (rows, classes) give, each by itself and times its weight, with its budget."""
+    """Return what rows (rows, classes) give, each alone and times its weight, with its budget."""
     dtype = logits.dtype
     rows = wide.softmax_rows(logits)
     _, psi_of, factors_of = PSI[name]
