@@ -9,8 +9,7 @@ p = exp(r) and q = 1 - p, both of which the sums hold without a subtraction (row
 out where their place is NULL. No term is 0 / 0 or inf 0 where the label has the probability 1 or 0.
 """
 
-from libc.math cimport floor
-
+from ..simd.power cimport power
 from ..simd.simd cimport exp, log_for, maximum, real, vec, where_below, where_zero
 
 
@@ -19,22 +18,6 @@ cdef enum RowLoss:
 
 cdef enum:
     TAIL = 14  # terms of the logarithm's series that a double needs below 1 / 16
-
-
-cdef inline vec[double] power(vec[double] x, double exponent, real* like) noexcept nogil:
-    """x to a power >= 0, for 0 <= x <= 1: the whole part by multiplication, the rest by a logarithm."""
-    cdef vec[double] result = vec[double](1.0), square = x
-    cdef double whole = floor(exponent)
-    cdef long n = <long> whole
-    while n:
-        if n & 1:
-            result = result * square
-        n >>= 1
-        if n:
-            square = square * square
-    if exponent == whole:
-        return result
-    return where_zero(x, x, result * exp(vec[double](exponent - whole) * log_for(like, x, vec[double](0.0))))
 
 
 cdef inline vec[double] minus_expm1(vec[double] x, real* like) noexcept nogil:
