@@ -1,5 +1,6 @@
 """Results of the softmax loss as shares of their budget, against the references in long double."""
 
+from collections.abc import Callable
 from typing import Any
 
 import ml_dtypes
@@ -21,9 +22,13 @@ def expected(logits: Array, labels: Array, **options: Any) -> wide.Expected:
 
 
 def shares(
-    logits: Array, labels: Array, true: wide.Expected | None = None, **options: Any
+    logits: Array,
+    labels: Array,
+    true: wide.Expected | None = None,
+    call: Callable[..., Any] = fastce.softmax_cross_entropy,
+    **options: Any,
 ) -> dict[str, tuple[Array, Array, Array]]:
-    """Call the loss; return by quantity the share of its budget each result uses, it and the truth.
+    """Call a loss; return by quantity the share of its budget each result uses, it and the truth.
 
     Past 1 a result is wrong.
     """
@@ -31,10 +36,8 @@ def shares(
     stored = logits.dtype
     dtype = F32 if stored.itemsize == 2 else stored
     loss_dtype = dtype if options.get("reduction") == "none" else F64
-    alone = fastce.softmax_cross_entropy(logits, labels, **options)
-    loss, *entries = fastce.softmax_cross_entropy(
-        logits, labels, return_grad=True, return_hess=True, **options
-    )
+    alone = call(logits, labels, **options)
+    loss, *entries = call(logits, labels, return_grad=True, return_hess=True, **options)
     found = {
         name: (used(got, true.loss, true.loss_tolerance, loss_dtype), got, true.loss)
         for name, got in (("loss", alone), ("loss beside gradient", loss))
@@ -64,11 +67,16 @@ def in_half_precision(got: Array, right: Array, allowed: Array, dtype: Any) -> t
 
 
 def assert_right(
-    logits: Array, labels: Array, what: str = "", true: wide.Expected | None = None, **options: Any
+    logits: Array,
+    labels: Array,
+    what: str = "",
+    true: wide.Expected | None = None,
+    call: Callable[..., Any] = fastce.softmax_cross_entropy,
+    **options: Any,
 ) -> None:
     """Assert that loss, gradient and Hessian of a call are within their budgets."""
     wrong = []
-    for name, (share, got, right) in shares(logits, labels, true, **options).items():
+    for name, (share, got, right) in shares(logits, labels, true, call, **options).items():
         share = np.atleast_1d(share)
         at = np.unravel_index(np.argmax(share), share.shape)
         if share[at] > 1:

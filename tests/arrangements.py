@@ -168,7 +168,13 @@ def by_row(result: Array, axis: int) -> Array:
     return moved.reshape(-1, moved.shape[-1])
 
 
-def losses(rows: Rows, order: Order, option: str, layout: str) -> dict[str, Array]:
+def losses(
+    rows: Rows,
+    order: Order,
+    option: str,
+    layout: str,
+    function: Callable[..., Any] = fastce.softmax_cross_entropy,
+) -> dict[str, Array]:
     """Return what calls of the loss say of some rows, by quantity and by what else they return."""
     labels, options = OPTIONS[option](rows, order)
     x, axis = laid_out(rows.logits[order], layout)
@@ -179,7 +185,7 @@ def losses(rows: Rows, order: Order, option: str, layout: str) -> dict[str, Arra
         options["sample_weight"] = options["sample_weight"].reshape(items)
 
     def call(**more: Any) -> Any:
-        return fastce.softmax_cross_entropy(x, labels, axis=axis, **options, **more)
+        return function(x, labels, axis=axis, **options, **more)
 
     none = {"reduction": "none"}
     found = {"loss": call(**none)}
@@ -195,7 +201,7 @@ def losses(rows: Rows, order: Order, option: str, layout: str) -> dict[str, Arra
         "Hessian": hess,
     }
     in_place = laid_out(rows.logits[order], layout)[0]
-    found["loss beside all"], _, found["Hessian beside all"] = fastce.softmax_cross_entropy(
+    found["loss beside all"], _, found["Hessian beside all"] = function(
         in_place, labels, axis=axis, **options, **none, grad_out=in_place, return_hess=True
     )
     found["gradient in place"] = in_place

@@ -25,8 +25,8 @@ from fastce._validation.scalars import (
 )
 from fastce._validation.weights import as_pos_weight, as_sample_weight, refuse_weights
 
-LOGISTIC, BINARY = 0, 1
-NAMES = ("logits", "probs")
+LOGISTIC, BINARY, FOCAL = 0, 1, 3  # as in _kernels/elementwise/problem.pxd
+NO_ALPHA = -1.0
 
 # A gradient larger than this is written past the caches: the second level would not hold it anyway.
 STREAMING_BYTES = 1 << 21
@@ -56,6 +56,8 @@ class Loss(NamedTuple):
     grad_out: Any
     return_hess: Any
     num_threads: Any
+    gamma: float = 0.0  # of the focal loss
+    alpha: float = NO_ALPHA
 
     @property
     def class_weight(self) -> None:
@@ -77,7 +79,7 @@ class Loss(NamedTuple):
 
     def checked(self) -> Loss:
         """Return the arguments in the form that kernels read, or raise what is wrong with that."""
-        name = NAMES[self.function]
+        name = "probs" if self.function == BINARY else "logits"
         x = as_floats(self.inputs, name)
         axis = None if self.axis is None else as_axis(self.axis, "axis", x.ndim, name)
         ratio, sw, out = self.pos_weight, self.sample_weight, self.grad_out
@@ -97,6 +99,8 @@ class Loss(NamedTuple):
             None if out is None else as_out(out, "grad_out", x, beside),
             as_flag(self.return_hess, "return_hess"),
             self.num_threads,
+            self.gamma,
+            self.alpha,
         )
 
     def refuse(self) -> None:

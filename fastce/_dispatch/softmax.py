@@ -12,7 +12,7 @@ from fastce._dispatch.blocks import Block, blocks_of, last
 from fastce._dispatch.outcome import CHECKED
 from fastce._dispatch.threads import threads_for
 from fastce._validation.arrays import as_floats, class_axis, without
-from fastce._validation.dtypes import Array, is_float, losses_dtype, native
+from fastce._validation.dtypes import INTEGER_DTYPES, Array, is_float, losses_dtype, native
 from fastce._validation.labels import as_class_labels, refuse_class_labels
 from fastce._validation.outputs import as_out
 from fastce._validation.scalars import (
@@ -26,6 +26,7 @@ from fastce._validation.scalars import (
 from fastce._validation.weights import as_class_weight, as_sample_weight, refuse_weights
 
 SOFTMAX, LOG_SOFTMAX, LOGSUMEXP = 1, 2, 3
+CROSS_ENTROPY = 0  # the losses of _kernels/softmax/row_loss.pxd have the numbers from 1 on
 
 # An output larger than this is written past the caches: it would not stay there anyway.
 STREAMING_BYTES = 1 << 23
@@ -54,6 +55,8 @@ class Loss(NamedTuple):
     grad_out: Any
     return_hess: Any
     num_threads: Any
+    row_loss: int = CROSS_ENTROPY  # which function of the label's log-probability, and its number
+    loss_parameter: float = 0.0
 
     @property
     def sums_check_labels(self) -> bool:
@@ -76,6 +79,11 @@ class Loss(NamedTuple):
         axis = class_axis(x, self.axis)
         ignore_index = as_label(self.ignore_index, "ignore_index")
         labels = as_class_labels(self.labels, x.shape, axis)
+        if self.row_loss != CROSS_ENTROPY and is_float(labels.dtype):
+            raise TypeError(
+                f"labels has dtype {labels.dtype}, accepted are {INTEGER_DTYPES}: this loss is a "
+                "function of one class's probability"
+            )
         if ignore_index == 2**63 - 1 and labels.size and labels.dtype.kind == "u":
             refuse_class_labels(labels, x.shape[axis], axis, ignore_index)
         beside = {"class_weight": self.class_weight, "sample_weight": self.sample_weight}
@@ -95,6 +103,8 @@ class Loss(NamedTuple):
             None if out is None else as_out(out, "grad_out", x, {"labels": self.labels, **beside}),
             as_flag(self.return_hess, "return_hess"),
             self.num_threads,
+            self.row_loss,
+            self.loss_parameter,
         )
 
     def refuse(self) -> None:

@@ -87,10 +87,10 @@ def softmax_cross_entropy(given, threads_for, Py_ssize_t streaming_bytes, int kn
     cdef double smoothing
     (
         logits, labels, class_weight, sample_weight, label_smoothing, z_loss, ignore_index, axis, reduction,
-        normalizer, return_grad, grad_out, return_hess, num_threads,
+        normalizer, return_grad, grad_out, return_hess, num_threads, row_loss, loss_parameter,
     ) = given
     memset(&c.p, 0, sizeof(Problem))
-    c.known = known
+    c.known, c.p.row_loss, c.p.loss_parameter = known, row_loss, loss_parameter
     if not (
         read_reducing(reduction, normalizer, divisor, &c.how)
         and read_number(label_smoothing, 0, 1, &smoothing)
@@ -122,16 +122,16 @@ def softmax_cross_entropy(given, threads_for, Py_ssize_t streaming_bytes, int kn
 
 
 def binary_losses(given, threads_for, Py_ssize_t streaming_bytes, int known=0, divisor=None):
-    """Sigmoid cross-entropy (0) or binary cross-entropy (1) and what else is asked for, or why not."""
+    """Sigmoid cross-entropy (0), binary cross-entropy (1) or the focal loss (3), or why not."""
     cdef ElementsCall c
     cdef double smoothing
     cdef int function
     (
         function, inputs, labels, pos_weight, sample_weight, label_smoothing, eps, axis, reduction,
-        normalizer, return_grad, grad_out, return_hess, num_threads,
+        normalizer, return_grad, grad_out, return_hess, num_threads, gamma, alpha,
     ) = given
     memset(&c.p, 0, sizeof(Elements))
-    c.known, c.p.function = known, <Function> function
+    c.known, c.p.function, c.p.gamma, c.p.alpha = known, <Function> function, gamma, alpha
     if not (
         read_reducing(reduction, normalizer, divisor, &c.how)
         and read_number(label_smoothing, 0, 1, &smoothing) and read_number(eps, 0, kBelowHalf, &c.p.eps)

@@ -17,6 +17,7 @@ from .parallel.weights cimport sum_weights
 from .softmax.block cimport count_all, softmax_rows
 from .softmax.rows cimport all_classes
 from .softmax.problem cimport Problem
+from .softmax.row_loss cimport CROSS_ENTROPY
 
 
 cdef struct SoftmaxCall:
@@ -37,6 +38,8 @@ cdef inline bint read_labels(object labels, SoftmaxCall* c) except -1:
     if not view_of(labels, &c.labels) or c.labels.boolean or c.labels.kind > F64:
         return False
     if c.labels.kind > U64:
+        if c.p.row_loss != CROSS_ENTROPY:
+            return False
         c.p.targets, c.p.target_kind, c.p.target_itemsize = c.labels.data, c.labels.kind, c.labels.itemsize
         return same_shape(&c.rows.x, &c.labels)
     if c.labels.kind == U64 and c.p.ignore_index == INT64_MAX and not c.known & CHECKED:

@@ -154,6 +154,7 @@ def sigmoid_cross_entropy(
     return elementwise.cross_entropy((
         elementwise.LOGISTIC, logits, labels, pos_weight, sample_weight, label_smoothing, 0.0, axis,
         reduction, normalizer, return_grad, grad_out, return_hess, num_threads,
+        0.0, elementwise.NO_ALPHA,
     ))  # fmt: skip
 
 
@@ -271,4 +272,5 @@ def binary_cross_entropy(
     return elementwise.cross_entropy((
         elementwise.BINARY, probs, labels, None, sample_weight, 0.0, eps, axis,
         reduction, normalizer, return_grad, grad_out, False, num_threads,
+        0.0, elementwise.NO_ALPHA,
     ))  # fmt: skip

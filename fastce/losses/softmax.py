@@ -177,4 +177,5 @@ def softmax_cross_entropy(
     return softmax.cross_entropy((
         logits, labels, class_weight, sample_weight, label_smoothing, z_loss, ignore_index, axis,
         reduction, normalizer, return_grad, grad_out, return_hess, num_threads,
+        softmax.CROSS_ENTROPY, 0.0,
     ))  # fmt: skip

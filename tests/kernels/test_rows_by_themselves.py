@@ -5,11 +5,14 @@ the last one; every other arrangement of the same rows gives the same bits.
 """
 
 from collections import Counter
+from functools import partial
 
 import arrangements
 import ml_dtypes
 import numpy as np
 import pytest
+
+import fastce
 
 DTYPES = [np.dtype(d) for d in (np.float32, np.float64, np.float16, ml_dtypes.bfloat16)]
 LAYOUTS = ("last axis", "axis 0", "axis in the middle")
@@ -54,6 +57,23 @@ def test_activations(layout, dtype, isa) -> None:
 def test_losses_with_the_classes_on_another_axis(option, layout, dtype, isa) -> None:
     first = 1 + DTYPES.index(dtype)
     check(arrangements.losses, SOME[first::3], dtype, option, layout)
+
+
+OF_PROBABILITY = {
+    "focal": partial(fastce.softmax_focal_loss, gamma=1.5),
+    "poly": fastce.poly_loss,
+    "generalized": fastce.generalized_cross_entropy,
+    "taylor": fastce.taylor_cross_entropy,
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:3], ids=str)
+@pytest.mark.parametrize("name", OF_PROBABILITY)
+def test_losses_of_the_label_probability(name, dtype, isa) -> None:
+    call = partial(arrangements.losses, function=OF_PROBABILITY[name])
+    first = list(OF_PROBABILITY).index(name) % 3
+    check(call, SOME[first::3], dtype, ("none", "class_weight")[dtype.itemsize // 8])
+    check(call, SOME[first + 1 :: 4], dtype, layout=LAYOUTS[1 + first % 2])
 
 
 @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)

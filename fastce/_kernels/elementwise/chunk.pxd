@@ -8,11 +8,12 @@ results have the same bits beside any others. Inputs that are written over are c
 from libc.math cimport log as log_of
 from libc.string cimport memcpy
 
+from ..elementwise.focal cimport focal_chunk
 from ..elementwise.formulas cimport sigmoid_of
 from ..elementwise.hard_labels cimport hard_binary, hard_binary_slopes, hard_logistic, hard_logistic_slopes
 from ..elementwise.label_bits cimport kept_labels
 from ..elementwise.logistic cimport all_hard, kLeastMean, label_signs
-from ..elementwise.problem cimport BINARY, Chunk, Elements, SIGMOID, STEP
+from ..elementwise.problem cimport BINARY, Chunk, Elements, FOCAL, SIGMOID, STEP
 from ..elementwise.soft_labels cimport (
     at_least, element_span, element_sum, soft_binary, soft_logistic, step_scratch,
 )
@@ -152,6 +153,9 @@ cdef inline void loss_chunk(
     if p.grad == p.x:
         memcpy(c.copy, x, c.n * sizeof(real))
         x = <const real*> c.copy
+    if p.function == FOCAL:
+        focal_chunk(p, x, grad, hess, c)
+        return
     add_elements(p, x, grad, hess, c.by_product, c)
     if c.by_product and c.loss <= c.n * kLeastMean:  # which a product does not know
         add_elements(p, x, <real*> NULL, <real*> NULL, False, c)

@@ -12,7 +12,7 @@ cdef enum:
 
 
 cdef enum Function:
-    LOGISTIC, BINARY, SIGMOID
+    LOGISTIC, BINARY, SIGMOID, FOCAL
 
 
 cdef struct Elements:
@@ -27,6 +27,7 @@ cdef struct Elements:
     Py_ssize_t period
     double keep, share  # 1 - label smoothing, half of it
     double eps
+    double gamma, alpha  # of the focal loss; alpha below 0: none
     char* grad  # or where a sigmoid goes; or NULL
     char* hess  # second derivatives, or NULL
     bint streaming

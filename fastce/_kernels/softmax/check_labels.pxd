@@ -4,6 +4,7 @@ from ..memory.memory cimport are_weights, find_doubles, integers_at
 from ..parallel.totals cimport add_exactly, Totals
 from ..softmax.problem cimport GRADIENT, is_smoothed, Problem, targets_vary
 from ..softmax.row_group cimport GROUP, RowGroup
+from ..softmax.row_loss cimport CROSS_ENTROPY
 from ..softmax.rows cimport all_classes, weigh, weighed
 
 
@@ -74,7 +75,7 @@ cdef inline void set_targets(const Problem* p, RowGroup* g) noexcept nogil:
     """The targets of the label and of all others, where they do not vary."""
     cdef Py_ssize_t i
     cdef double others = p.uniform_mass * (p.classes - 1)
-    if is_smoothed(p):  # the targets are not what the next group begins with
+    if is_smoothed(p) or p.row_loss != CROSS_ENTROPY:  # the targets are not what the next group begins with
         g.unweighted = 0
     if targets_vary(p):
         for i in range(g.rows):

@@ -4,11 +4,12 @@ from libc.math cimport INFINITY, NAN
 
 from ..parallel.totals cimport add_exactly, Totals
 from ..simd.simd cimport (
-    doubles, has_nan, index_of, kExpScale, lane_sum, log1p, log_for, maximum, multiply_subtract,
+    doubles, has_nan, index_of, kExpScale, lane_sum, log1p, log_for, maximum, minimum, multiply_subtract,
     put_doubles, real, set_lane, store_narrow_first, vec, where_below, where_zero,
 )
 from ..softmax.problem cimport GRADIENT, LOG_SOFTMAX, LOGSUMEXP, Problem, is_smoothed, targets_vary
 from ..softmax.row_group cimport WIDTH, RowGroup
+from ..softmax.row_loss cimport CROSS_ENTROPY, row_loss_of
 from ..softmax.rows cimport coefficients_of, kUnderflowBelow, row_coefficients
 
 
@@ -51,6 +52,24 @@ cdef inline vec[double] uniform_distance(const Problem* p, const RowGroup* g, Py
     return vec[double](p.uniform_mass) * (sum - doubles(g.logit_sum + i))
 
 
+cdef inline vec[double] loss_of_label(
+    const Problem* p, RowGroup* g, Py_ssize_t i, vec[double] minus_r, real* like
+) noexcept nogil:
+    """Another loss than cross-entropy, times the label's target; for the gradient that is multiplied by s."""
+    cdef vec[double] others = doubles(g.sum_others + i), own = doubles(g.exp_label + i)
+    cdef vec[double] target = doubles(g.label_target + i), inverse = vec[double](1.0) / (others + own)
+    cdef vec[double] s, t, zero = vec[double](0.0)
+    cdef vec[double] loss = row_loss_of(
+        p.row_loss, p.loss_parameter, minus_r, own * inverse, others * inverse,
+        &s if p.grad != NULL else NULL, &t if p.hess != NULL else NULL, like,
+    )
+    if p.grad != NULL:
+        put_doubles(g.label_target + i, target * s)
+    if p.hess != NULL:
+        put_doubles(g.curvature + i, target * t)
+    return where_zero(target, zero, target * loss)
+
+
 cdef inline void find_losses(const Problem* p, RowGroup* g, Py_ssize_t i, real* like) noexcept nogil:
     """The losses of the rows from i on, times their weights."""
     cdef vec[double] total = doubles(g.sum_others + i) + doubles(g.exp_label + i)
@@ -58,7 +77,10 @@ cdef inline void find_losses(const Problem* p, RowGroup* g, Py_ssize_t i, real* 
     cdef vec[double] zero = vec[double](0.0), loss, lse, sums
     if is_smoothed(p):
         targets = targets + doubles(g.other_targets + i)
-    loss = where_zero(targets, zero, targets * minus_log_prob(p, g, i, like))
+    if p.row_loss != CROSS_ENTROPY:
+        loss = loss_of_label(p, g, i, minus_log_prob(p, g, i, like), like)
+    else:
+        loss = where_zero(targets, zero, targets * minus_log_prob(p, g, i, like))
     if targets_vary(p):
         loss = loss + doubles(g.distance + i)
     elif is_smoothed(p):
@@ -117,14 +139,22 @@ cdef inline void end_group(const Problem* p, RowGroup* g, Totals* totals, real* 
 cdef inline void find_hess_scales(
     const Problem* p, RowGroup* g, Py_ssize_t i, row_coefficients f, vec[double] grad_scale
 ) noexcept nogil:
-    """The Hessian's coefficients: alpha p (1 - p), and 2 z_loss p^2 from the square of lse."""
+    """The Hessian's coefficients: alpha p (1 - p), and 2 z_loss p^2 from the square of lse.
+
+    Another loss has t p^2 instead, and at the label t (1 - p)^2.
+    """
     cdef vec[double] square = vec[double](2 * p.z_loss) * grad_scale
     cdef vec[double] label = doubles(g.exp_label + i) * f.inverse
     cdef vec[double] others = doubles(g.sum_others + i) * f.inverse
+    put_doubles(g.label_hess + i, label * (f.alpha * others + square * label))
+    if p.row_loss != CROSS_ENTROPY:
+        square = doubles(g.curvature + i) * grad_scale
+        put_doubles(g.label_hess + i, others * (f.alpha * label + square * others))
+        if not p.double_lanes:  # past what a float holds, the squares that it multiplies are 0
+            square = minimum(vec[double](1e38), square)
     put_doubles(g.inverse_sum + i, f.inverse / vec[double](kExpScale))
     put_doubles(g.hess_scale + i, f.alpha)
     put_doubles(g.hess_square + i, square)
-    put_doubles(g.label_hess + i, label * (f.alpha * others + square * label))
 
 
 cdef inline vec[double] label_gradient(
@@ -177,4 +207,6 @@ cdef inline double hess_of_winner(
 ) noexcept nogil:
     """The Hessian's entry of a class that is the clear winner, from the sum of all other exponentials."""
     cdef double total = g.sum_others[i] + g.exp_label[i], p = exp_winner / total
+    if g.winner[i] == g.label[i]:
+        return g.label_hess[i]
     return p * (g.hess_scale[i] * (others / total) + g.hess_square[i] * p)

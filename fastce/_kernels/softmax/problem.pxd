@@ -13,6 +13,7 @@ Each row has a reference class r, whose exponential is kept out of the sum of th
 from libc.stdint cimport int64_t
 
 from ..memory.memory cimport layout
+from ..softmax.row_loss cimport CROSS_ENTROPY
 
 
 cdef enum Output:
@@ -42,6 +43,8 @@ cdef struct Problem:
     double hard_mass  # 1 - label smoothing
     double uniform_mass  # label smoothing / classes
     double z_loss
+    int row_loss  # which function of the label's log-probability (row_loss.pxd), and its number
+    double loss_parameter
     double divisor  # of the gradient
     double grad_scale  # 1 / divisor
     Py_ssize_t itemsize  # of logits, gradient and Hessian
@@ -75,6 +78,6 @@ cdef inline bint has_label_alone(const Problem* p) noexcept nogil:
 cdef inline bint has_default_options(const Problem* p) noexcept nogil:
     """Whether a row's loss is lse - x_y and nothing else, and only their sum is asked for."""
     return (
-        has_label_alone(p) and p.z_loss == 0 and p.class_weight == NULL and p.sample_weight == NULL
-        and p.losses == NULL and p.hess == NULL and not p.double_lanes
+        has_label_alone(p) and p.row_loss == CROSS_ENTROPY and p.z_loss == 0 and p.class_weight == NULL
+        and p.sample_weight == NULL and p.losses == NULL and p.hess == NULL and not p.double_lanes
     )

@@ -47,6 +47,7 @@ cdef struct RowGroup:
     double[GROUP] winner_hess
     double[GROUP] log_sum  # lse - row_max, of the activations
     double[GROUP] loss
+    double[GROUP] curvature  # of losses other than cross-entropy: t (row_loss.pxd) times the label's target
     double[GROUP] lse  # where z_loss is not 0, once the losses are found
     double fused_loss  # the sum of the group's losses where one logarithm gave it; negative if none did
 
