@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--classes", type=parse.positive, metavar="N", help="default: the largest label + 1")
     add(
         "--ignore-index",
-        type=parse.integer,
+        type=parse.label,
         default=-100,
         metavar="LABEL",
         help="a label that is not counted; default: -100",
