@@ -19,8 +19,10 @@ from fastce.evaluation.evaluate import evaluate
 from fastce.evaluation.rows import Rows
 from fastce.evaluation.totals import ClassTotals, Totals
 from fastce.readers.errors import InputError
-from fastce.readers.formats import NAMES, SEVERAL, holds_several, open_array
+from fastce.readers.formats import NAMES, SEVERAL
+from fastce.readers.opening import holds_several, open_source
 from fastce.readers.source import Source
+from fastce.readers.spool import mapped
 
 _SAMPLE = Path(__file__).parents[1] / "data"
 _MOST_THREADS = 16  # more would wait for the interpreter, and each takes a few megabytes
@@ -69,7 +71,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     rows = Rows(logits, labels)
     weights = None
     if arguments.class_weight is not None:
-        weights = _weights(open_array(arguments.class_weight, "class_weight", report), rows.classes)
+        weights = _weights(_open(arguments.class_weight, "class_weight", report), rows.classes)
     options = Options(
         weights, arguments.label_smoothing, arguments.ignore_index, arguments.per_class
     )
@@ -80,13 +82,15 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         begun = time.perf_counter()
         totals = evaluate(rows, options, threads, advance)
         elapsed = time.perf_counter() - begun
+    logits.check()
+    labels.check()
 
     result = _summary(rows, totals, elapsed)
     result |= {"instruction_set": config["instruction_set"], "threads": threads}
     table = _per_class(totals.classes, weights) if totals.classes is not None else None
     if arguments.json:
         files = {"logits": logits.name, "labels": labels.name}
-        shapes = {"shape": logits.array.shape, "dtype": logits.array.dtype.name}
+        shapes = {"shape": logits.shape, "dtype": logits.dtype.name}
         report.json(files | shapes | result | ({"per_class": table} if table is not None else {}))
         return
     report.facts(_facts(logits, labels, result))
@@ -105,21 +109,25 @@ def _sources(logits: Path | None, labels: Path | None, report: Report) -> tuple[
             raise InputError(f"{logits}: holds no labels, expected LABELS or a {SEVERAL} with both")
         labels = logits
     return (
-        open_array(logits, "logits", report, named=both),
-        open_array(labels, "labels", report, named=both),
+        _open(logits, "logits", report, named=both),
+        _open(labels, "labels", report, named=both),
     )
+
+
+def _open(path: Path, role: str, report: Report, *, named: bool = False) -> Source:
+    return mapped(open_source(path, role, report, named=named), report)
 
 
 def _weights(source: Source, classes: int) -> npt.NDArray[np.float64]:
     """Check the class weights: what the library would say of them does not name their file."""
-    weights = source.array
+    weights = source.read(0, classes + 1)
     if weights.dtype.kind not in "biuf":
         raise InputError(
             f"{source.name}: weights have dtype {weights.dtype}, expected real numbers"
         )
-    if weights.shape != (classes,):
+    if source.shape != (classes,):
         raise InputError(
-            f"{source.name}: weights have shape {weights.shape}, expected {(classes,)}, "
+            f"{source.name}: weights have shape {source.shape}, expected {(classes,)}, "
             "a weight for each class of the logits"
         )
     with np.errstate(over="ignore"):  # a long double past float64 is as good as infinite
@@ -169,7 +177,7 @@ def _per_class(
 
 def _facts(logits: Source, labels: Source, result: dict[str, Any]) -> list[tuple[str, str]]:
     return [
-        ("logits", f"{logits.name} {logits.array.shape} {logits.array.dtype.name}"),
+        ("logits", f"{logits.name} {logits.shape} {logits.dtype.name}"),
         ("labels", f"{labels.name}"),
         ("rows", str(result["rows"])),
         ("ignored rows", str(result["ignored_rows"])),

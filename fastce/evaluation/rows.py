@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastce.readers.errors import InputError
-from fastce.readers.source import Source, check_labels
+from fastce.readers.source import Source, check_labels, check_logits
 
 BLOCK_BYTES = 1 << 21  # the second-level cache of a common core
 BLOCK_ROWS = 1 << 15  # arrays with an element for each row want to stay there too
@@ -34,7 +34,10 @@ class Rows:
 
     def __init__(self, logits: Source, labels: Source) -> None:
         _check(logits, labels)
-        values, self._labels = logits.array, labels.array
+        values, of_rows = logits.array, labels.array
+        assert values is not None
+        assert of_rows is not None
+        self._labels = of_rows
         # Fortran order: with the leading axes reversed, neighbours in memory are neighbours here,
         # and the axes can be merged without a copy.
         self._reversed = not values.flags.c_contiguous
@@ -76,17 +79,12 @@ class Rows:
 
 
 def _check(logits: Source, labels: Source) -> None:
-    if logits.array.ndim == 0:
+    if not logits.shape:
         raise InputError(f"{logits.name}: logits have shape (), expected (..., classes)")
     check_labels(labels)
-    dtype = logits.array.dtype
-    if dtype.kind != "f" or dtype.itemsize > 8:
-        lost = " (as which NumPy saves bfloat16, too)" if dtype == np.dtype("V2") else ""
+    check_logits(logits)
+    if labels.shape != logits.shape[:-1]:
         raise InputError(
-            f"{logits.name}: logits have dtype {dtype}{lost}, expected float32, float64 or float16"
-        )
-    if labels.array.shape != logits.array.shape[:-1]:
-        raise InputError(
-            f"{labels.name}: labels have shape {labels.array.shape}, expected "
-            f"{logits.array.shape[:-1]} for logits of shape {logits.array.shape}"
+            f"{labels.name}: labels have shape {labels.shape}, expected "
+            f"{logits.shape[:-1]} for logits of shape {logits.shape}"
         )
