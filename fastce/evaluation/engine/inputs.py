@@ -26,6 +26,7 @@ class Layout(NamedTuple):
     key: str | None = None  # of the logits in their file
     labels_key: str | None = None
     dtype: str | None = None  # as which the bits of the logits are read
+    shift: int = 0
 
 
 class Given(NamedTuple):
@@ -56,13 +57,16 @@ def open_pairs(given: Given, layout: Layout, report: Report) -> list[Pair]:
     groups = _for_each(given.groups, "groups", logits, layout, report)
     pairs = [
         checked_pair(
-            mapped(x, report) if needs_map(x.shape, layout.axis) else x,
-            mapped(y, report),
-            layout.axis,
-            sigmoid=layout.sigmoid,
-            mask=None if mask is None else mapped(mask, report),
-            groups=None if group is None else mapped(group, report),
-            source=x.name if isinstance(item, Path) else None,
+            Pair(
+                mapped(x, report) if needs_map(x.shape, layout.axis) else x,
+                mapped(y, report),
+                layout.axis,
+                layout.sigmoid,
+                None if mask is None else mapped(mask, report),
+                None if group is None else mapped(group, report),
+                x.name if isinstance(item, Path) else None,
+            ),
+            layout.shift,
         )
         for item, x, y, mask, group in zip(items, logits, labels, masks, groups, strict=True)
     ]

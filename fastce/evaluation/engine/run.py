@@ -1,99 +1,108 @@
 """One pass over the logits of pairs, into the state of an evaluation.
 
-Design: threads compute the row statistics of whole pieces, which is nearly all of the work and
+Design: threads compute the numbers of the rows of whole pieces, which is nearly all of the work and
 releases the GIL; the calling thread adds them to the state. Its sums are exact, so neither the
 number of threads nor the cut into pieces changes a bit of the result.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastce.evaluation.engine.in_order import map_in_order
-from fastce.evaluation.engine.pairs import Pair
+from fastce.evaluation.engine.pairs import Pair, check_all_labels
+from fastce.evaluation.engine.piece_numbers import piece_numbers
 from fastce.evaluation.engine.pieces import Piece, count_pieces, pieces
-from fastce.evaluation.engine.statistics import look_like_probabilities, piece_statistics
+from fastce.evaluation.engine.probabilities import look_like_probabilities
+from fastce.evaluation.losses import RowNumbers
+from fastce.evaluation.options import Options
 from fastce.evaluation.state import Evaluation
 
 _MOST_THREADS = 16  # more would wait for the interpreter, and each takes a few megabytes
-_PIECES_AT_A_TIME = 1
 
 
-@dataclass(frozen=True)
-class Rules:
-    """Which rows count, and what the numbers of the files are.
+class Rules(NamedTuple):
+    """Which rows count, and what the numbers of the files are."""
 
-    Parameters
-    ----------
-    ignored : tuple of int
-        Labels whose rows do not count.
-    shift : int
-        How many positions behind its logits a label lies.
-    probabilities : bool
-        Whether the files hold probabilities, not logits.
-    """
-
-    ignored: tuple[int, ...] = (-100,)
-    shift: int = 0
+    ignored: tuple[int, ...] = (-100,)  # labels that do not count
+    shift: int = 0  # how many positions behind its logits a label lies
     probabilities: bool = False
 
 
-@dataclass
-class Seen:
-    """What a run has seen besides what the state keeps."""
+class Known(NamedTuple):
+    """What is known of the rows of a piece."""
 
-    ignored: Counter[int] = field(default_factory=Counter)  # rows by ignored label
-    notes: list[str] = field(default_factory=list)
+    piece: Piece
+    labels: npt.NDArray[np.int64]  # the ignored label of the options where one does not count
+    numbers: RowNumbers
+
+
+class Listener:
+    """Who follows a run; each method may be overridden."""
+
+    def advance(self, rows: int) -> None:
+        """So many rows are done."""
+
+    def note(self, text: str) -> None:
+        """The user should know this."""
+
+    def keep(self, pair: Pair, known: Known) -> None:
+        """These rows are done; pieces come in order."""
+
+    def done(self, pair: Pair) -> None:
+        """All rows of a pair are in the state."""
 
 
 def run(
-    pair: Pair,
-    state: Evaluation,
-    rules: Rules,
-    threads: int,
-    advance: Callable[[int], object],
-    seen: Seen,
-    keep: Callable[[Pair, Piece, Any, Any], object] | None = None,
+    pairs: list[Pair], state: Evaluation, rules: Rules, threads: int, listener: Listener
 ) -> None:
-    """Add all rows of a pair to the state; `advance` is told of rows done, `keep` of statistics."""
+    """Add all rows of the pairs to the state; all labels are checked before the first logit."""
+    for pair in pairs:
+        check_all_labels(pair, rules.ignored, rules.shift)
+    for pair in pairs:
+        _run(pair, state, rules, threads, listener)
+        pair.check()
+        listener.done(pair)
+
+
+def _run(
+    pair: Pair, state: Evaluation, rules: Rules, threads: int, listener: Listener
+) -> None:
     labels = pair.row_labels(rules.ignored, rules.shift)
-    options = state.options
-    ignore_index = int(options["ignore_index"])
-    sigmoid = options["loss"] == "sigmoid"
+    options = Options(**state.options)
+    name = pair.logits.name
 
-    def read(piece: Piece) -> tuple[Piece, Any, Any]:
-        pair.logits.check()  # before each piece: reading a map past the end of its file is fatal
-        scored = labels.of(pair.label_numbers(piece.numbers))
-        of_rows = np.where(scored.counts, scored.labels, ignore_index)
-        statistics = piece_statistics(
-            piece.logits, of_rows, options, rules.probabilities, pair.logits.name
+    def read(piece: Piece) -> tuple[Known, Any]:
+        pair.logits.check()  # reading a map past the end of its file would end the process
+        scored = labels.of(piece.numbers)
+        of_rows = scored.labels
+        if scored.removed:
+            of_rows = np.where(scored.counts, of_rows, options.ignore_index)
+        numbers = piece_numbers(
+            piece.logits, of_rows, options, probabilities=rules.probabilities, name=name
         )
-        return piece, scored._replace(labels=of_rows), statistics
+        return Known(piece, of_rows, numbers), scored
 
-    for index, (piece, scored, statistics) in enumerate(
-        map_in_order(read, pieces(pair), threads, _PIECES_AT_A_TIME)
-    ):
-        if index == 0 and not rules.probabilities and not sigmoid:
-            _note_probabilities(piece.logits, pair, seen)
+    first = True
+    for known, scored in map_in_order(read, pieces(pair), threads, 1):
+        if first and not rules.probabilities and not pair.sigmoid:
+            _note_probabilities(known.piece.logits, name, listener)
+        first = False
         state.add(
-            statistics,
-            scored.labels.reshape(-1, pair.columns) if sigmoid else scored.labels,
-            first_row=piece.first_row,
+            known.numbers,
+            known.labels,
+            losses=known.numbers.loss,
+            first_row=known.piece.first_row,
             group=scored.groups,
             source=pair.source,
             removed=scored.removed,
         )
-        seen.ignored.update(scored.ignored)
-        if keep is not None:
-            keep(pair, piece, scored, statistics)
-        advance(piece.rows)
-    pair.check()
+        listener.keep(pair, known)
+        listener.advance(known.piece.rows)
 
 
 def threads_for(pairs: list[Pair], wanted: int) -> int:
@@ -101,9 +110,9 @@ def threads_for(pairs: list[Pair], wanted: int) -> int:
     return max(1, min(wanted, _MOST_THREADS, max(map(count_pieces, pairs), default=1)))
 
 
-def _note_probabilities(logits: npt.NDArray[Any], pair: Pair, seen: Seen) -> None:
+def _note_probabilities(logits: npt.NDArray[Any], name: str, listener: Listener) -> None:
     if look_like_probabilities(logits):
-        seen.notes.append(
-            f"{pair.logits.name}: the rows are not negative and sum to 1, as probabilities do, and "
-            "are taken as logits; for probabilities give probabilities (--probabilities)"
+        listener.note(
+            f"{name}: rows are not negative and sum to 1 as probabilities do, but are taken as "
+            "logits; the option is probabilities"
         )
