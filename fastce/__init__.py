@@ -9,14 +9,17 @@ from fastce.losses import (
     sigmoid_cross_entropy,
     softmax_cross_entropy,
 )
+from fastce.statistics import RowStatistics, row_statistics
 
 __all__ = [
+    "RowStatistics",
     "__version__",
     "binary_cross_entropy",
     "class_counts",
     "class_weights",
     "log_softmax",
     "logsumexp",
+    "row_statistics",
     "show_config",
     "sigmoid",
     "sigmoid_cross_entropy",
