@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 import fastce
 from fastce.evaluation.engine.inputs import Given, Layout, open_pairs
 from fastce.evaluation.engine.pairs import Pair, notes_on
-from fastce.evaluation.engine.run import Listener, Rules, run, threads_for
+from fastce.evaluation.engine.run import Listener, Rules, run_pairs, threads_for
 from fastce.evaluation.state import Evaluation
 from fastce.readers.source import Silence
 
@@ -154,7 +154,7 @@ def evaluate(
         for text in notes_on(pair):
             listener.note(text)
     wanted = num_threads or fastce.show_config(mode="dict")["threads"]
-    run(pairs, state, Rules(ignored, shift, probabilities), threads_for(pairs, wanted), listener)
+    run_pairs(pairs, state, Rules(ignored, shift, probabilities), threads_for(pairs, wanted), listener)
     return state.result()
 
 

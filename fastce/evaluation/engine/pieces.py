@@ -65,3 +65,12 @@ def count_pieces(pair: Pair) -> int:
     """Return about how many pieces there are."""
     nbytes = math.prod(pair.logits.shape) * pair.logits.dtype.itemsize
     return max(1, nbytes // PIECE_BYTES, pair.rows // PIECE_ROWS)
+
+
+def row_number(pair: Pair, row: int) -> int:
+    """Return the C-order number of a row that is known by its place in memory."""
+    array = pair.logits.array
+    if array is None or pair.axis == array.ndim:
+        return row
+    numbers = Rows(array, pair.axis).numbers(row, row + 1)
+    return row if isinstance(numbers, slice) else int(numbers[0])

@@ -57,7 +57,7 @@ class Listener:
         """All rows of a pair are in the state."""
 
 
-def run(
+def run_pairs(
     pairs: list[Pair], state: Evaluation, rules: Rules, threads: int, listener: Listener
 ) -> None:
     """Add all rows of the pairs to the state; all labels are checked before the first logit."""
