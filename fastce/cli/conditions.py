@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from fastce.cli.report import complain
-from fastce.evaluation.result import EvaluationResult
+from fastce.evaluation.results.result import EvaluationResult
 
 
 def unmet(arguments: argparse.Namespace, result: EvaluationResult) -> int:

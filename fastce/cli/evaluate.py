@@ -28,6 +28,7 @@ from fastce.readers.opening import open_source
 
 _SAMPLE = Path(__file__).parents[1] / "data"
 _IGNORED = (-100,)
+_HARDEST = 50  # rows that a state keeps if no more are asked for
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     state = _new_state(arguments, pairs[0].classes, rules, report)
     if arguments.state is not None and arguments.state.exists():
         state = load(arguments.state, state)
-    left = [pair for pair in pairs if not _is_done(pair, state)]
+    left = _left(pairs, state)
     if len(left) < len(pairs):
         complain(f"note: {len(pairs) - len(left)} of {len(pairs)} files are in {arguments.state}")
     config = fastce.show_config(mode="dict")
@@ -152,21 +153,29 @@ def _new_state(
     if arguments.token_bytes is not None:
         source = open_source(arguments.token_bytes, "token_bytes", report)
         token_bytes = token_bytes_of(source, classes)
-    return Evaluation(
-        classes,
-        class_weight=weights,
-        label_smoothing=arguments.label_smoothing,
-        ignore_index=marker(rules.ignored),
-        temperature=arguments.temperature,
-        hardest=max(50, arguments.hardest),
-        loss=arguments.loss,
-        token_bytes=token_bytes,
-    )
+    try:
+        return Evaluation(
+            classes,
+            class_weight=weights,
+            label_smoothing=arguments.label_smoothing,
+            ignore_index=marker(rules.ignored),
+            temperature=arguments.temperature,
+            hardest=max(_HARDEST, arguments.hardest),
+            loss=arguments.loss,
+            token_bytes=token_bytes,
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
-def _is_done(pair: Pair, state: Evaluation) -> bool:
-    """Whether all rows of a pair are in the state; part of them is an error of its own."""
-    return pair.source is not None and pair.rows > 0 and state.has(pair.source, 0, pair.rows)
+def _left(pairs: list[Pair], state: Evaluation) -> list[Pair]:
+    """Return the pairs whose rows are not in the state."""
+    seen = state.result().sources
+    return [
+        pair
+        for pair in pairs
+        if pair.rows == 0 or (0, pair.rows) not in seen.get(pair.source or "", ())
+    ]
 
 
 def _row_file(

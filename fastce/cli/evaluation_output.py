@@ -12,7 +12,7 @@ from fastce.cli.report import Report, cell_text
 from fastce.evaluation.engine.pairs import Pair
 from fastce.evaluation.engine.pieces import row_number
 from fastce.evaluation.engine.run import Rules
-from fastce.evaluation.result import EvaluationResult
+from fastce.evaluation.results.result import EvaluationResult
 
 SCHEMA = "fastce.evaluation/1"
 _TOP = (1, 5)

@@ -18,7 +18,7 @@ from fastce.evaluation.state import Evaluation
 from fastce.readers.source import Silence
 
 if TYPE_CHECKING:
-    from fastce.evaluation.result import EvaluationResult
+    from fastce.evaluation.results.result import EvaluationResult
 
 _UNUSED = -100  # marks rows that do not count, where the ignored label is beyond int64
 

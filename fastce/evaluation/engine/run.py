@@ -7,13 +7,13 @@ number of threads nor the cut into pieces changes a bit of the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastce.evaluation.engine.in_order import map_in_order
+from fastce.evaluation.engine.labels import Scored
 from fastce.evaluation.engine.pairs import Pair, check_all_labels
 from fastce.evaluation.engine.piece_numbers import piece_numbers
 from fastce.evaluation.engine.pieces import Piece, count_pieces, pieces
@@ -21,6 +21,7 @@ from fastce.evaluation.engine.probabilities import look_like_probabilities
 from fastce.evaluation.losses import RowNumbers
 from fastce.evaluation.options import Options
 from fastce.evaluation.state import Evaluation
+from fastce.readers.errors import InputError
 
 _MOST_THREADS = 16  # more would wait for the interpreter, and each takes a few megabytes
 
@@ -76,7 +77,7 @@ def _run(
     options = Options(**state.options)
     name = pair.logits.name
 
-    def read(piece: Piece) -> tuple[Known, Any]:
+    def read(piece: Piece) -> tuple[Known, Scored]:
         pair.logits.check()  # reading a map past the end of its file would end the process
         scored = labels.of(piece.numbers)
         of_rows = scored.labels
@@ -92,17 +93,25 @@ def _run(
         if first and not rules.probabilities and not pair.sigmoid:
             _note_probabilities(known.piece.logits, name, listener)
         first = False
+        _add(state, known, scored, pair)
+        listener.keep(pair, known)
+        listener.advance(known.piece.rows)
+
+
+def _add(state: Evaluation, known: Known, scored: Scored, pair: Pair) -> None:
+    removed = {rule: rows for rule, rows in scored.removed.items() if rule != "ignore_index"}
+    try:
         state.add(
             known.numbers,
             known.labels,
             losses=known.numbers.loss,
-            first_row=known.piece.first_row,
+            first_row=None if pair.source is None else known.piece.first_row,
             group=scored.groups,
             source=pair.source,
-            removed=scored.removed,
+            removed=removed,
         )
-        listener.keep(pair, known)
-        listener.advance(known.piece.rows)
+    except ValueError as error:  # rows that are there already, groups or none as before
+        raise InputError(f"{pair.logits.name}: {error}") from error
 
 
 def threads_for(pairs: list[Pair], wanted: int) -> int:
