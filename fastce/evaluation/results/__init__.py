@@ -1,1 +1,0 @@
-"""What an evaluation has found: means, errors, calibration and tables, from its exact sums."""
