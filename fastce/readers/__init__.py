@@ -4,6 +4,7 @@ Nothing here imports the rest of fastce: only NumPy, and what a format needs whe
 """
 
 from fastce.readers.errors import InputError
+from fastce.readers.formats.arrow import open_table
 from fastce.readers.opening import holds_several, open_source
 from fastce.readers.several import concatenated, open_sources
 from fastce.readers.source import ArraySource, Report, Source, check_labels, check_logits
@@ -19,4 +20,5 @@ __all__ = [
     "holds_several",
     "open_source",
     "open_sources",
+    "open_table",
 ]

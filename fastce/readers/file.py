@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NoReturn
 from fastce.readers.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from _typeshed import WriteableBuffer
 
 
@@ -101,6 +103,24 @@ class File:
     def stream(self, start: int = 0, stop: int | None = None) -> io.BufferedReader:
         """Return a stream of the bytes `start` to `stop`, with a position of its own."""
         return io.BufferedReader(_Part(self, start, self.size if stop is None else stop))
+
+
+class Folder(File):
+    """A folder that is read as a file would be; files in it (`described_by`) say how."""
+
+    def __init__(self, path: Path, described_by: Sequence[str] = ()) -> None:
+        self.path, self.name, self.size = path, str(path), 0
+        self._descriptions = [path / name for name in described_by if (path / name).is_file()]
+        self._states = [_state(at.stat()) for at in self._descriptions]
+
+    def check(self) -> None:
+        """Raise InputError if what describes the folder's contents has changed."""
+        try:
+            now = [_state(at.stat()) for at in self._descriptions]
+        except OSError as error:
+            refuse(self.path, error)
+        if now != self._states:
+            raise InputError(f"{self.name}: changed while it was read, so there is no result")
 
 
 class _Part(io.RawIOBase):

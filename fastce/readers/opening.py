@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastce.readers import formats
 from fastce.readers.bfloat16 import Reinterpreted, reinterpret
-from fastce.readers.file import File
+from fastce.readers.file import File, Folder
 from fastce.readers.formats.format import Format
 from fastce.readers.refused import say_how_to_convert
 from fastce.readers.source import Report, Silence, Source, Wanted
@@ -50,8 +50,7 @@ def open_source(
     InputError
         If the file cannot be read; one line that says which file, where, and what was expected.
     """
-    file = File(Path(path))
-    found = _format(file)
+    file, found = _opened(Path(path))
     if found is None:
         say_how_to_convert(file, formats.NAMES)
     source = found.read(file, Wanted(role, named, key), report or Silence())
@@ -61,12 +60,21 @@ def open_source(
 
 def holds_several(path: str | Path) -> bool:
     """Whether the file can hold several arrays."""
-    found = _format(File(Path(path)))
+    found = _opened(Path(path))[1]
     return found is not None and found.holds_several
 
 
-def _format(file: File) -> Format | None:
+def _opened(path: Path) -> tuple[File, Format | None]:
+    """Open a file, or a folder that is one to its format."""
+    if path.is_dir():
+        found = _format(b"", path)
+        if found is not None:
+            return Folder(path), found
+    file = File(path)
     head = bytearray(min(_HEAD, file.size))
     file.read_into(head, 0)
-    matching = (known for known in formats.FORMATS if known.is_format(bytes(head), file.path))
-    return next(matching, None)
+    return file, _format(bytes(head), path)
+
+
+def _format(head: bytes, path: Path) -> Format | None:
+    return next((known for known in formats.FORMATS if known.is_format(head, path)), None)

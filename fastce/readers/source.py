@@ -132,6 +132,12 @@ class Wanted(NamedTuple):
             )
 
 
+def check_numbers(dtype: np.dtype[Any], name: str) -> None:
+    """Refuse what a format can hold beside numbers."""
+    if dtype.kind not in "biuf":
+        raise InputError(f"{name}: holds {dtype}, expected numbers")
+
+
 def check_logits(logits: Source) -> None:
     """Refuse logits that are not floating-point numbers of a dtype that fastce has kernels for."""
     dtype = logits.dtype

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import tempfile
 from collections.abc import Iterable
 from contextlib import contextmanager
 from typing import Any
@@ -37,6 +36,8 @@ def spooled(
     pieces: Iterable[Any], layout: Layout, name: str, report: Report, note: str = ""
 ) -> ArraySource:
     """Write pieces of an array into a temporary file, so that memory stays small, and map it."""
+    import tempfile
+
     task = f"unpacking {name.rpartition('/')[2]}"
     with (
         tempfile.TemporaryFile(buffering=0) as file,
@@ -58,6 +59,8 @@ def _no_room(name: str) -> Any:
     try:
         yield
     except OSError as error:
+        import tempfile
+
         place = tempfile.gettempdir()
         reason = f"cannot be unpacked into {place}: {error.strerror or error}"
         raise InputError(f"{name}: {reason}") from error

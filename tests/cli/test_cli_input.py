@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from commands import CLASSES, LAYOUTS, refused, run, save, shrink_blocks, some_rows
 
+from fastce.readers.formats import SEVERAL
+
 
 @pytest.fixture
 def small_blocks(monkeypatch):
@@ -184,7 +186,7 @@ def test_files_that_cannot_be_opened(capsys, tmp_path, files):
         f"{tmp_path}: is a directory, expected a file"
     )
     assert refused(capsys, "evaluate", files[0]) == (
-        f"{files[0]}: holds no labels, expected LABELS or a .npz or .safetensors with both"
+        f"{files[0]}: holds no labels, expected LABELS or a {SEVERAL} with both"
     )
     assert refused(capsys, "evaluate", missing).startswith(f"{missing}: No such file")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastce.readers.formats import npy, npz, safetensors
+from fastce.readers.formats import arrow, hdf5, kld, npy, npz, safetensors, zarr
 from fastce.readers.formats.format import Format
 
 # A new format is its module and a line here; messages name it.
@@ -10,6 +10,11 @@ FORMATS: tuple[Format, ...] = (
     npy.FORMAT,
     npz.FORMAT,
     safetensors.FORMAT,
+    arrow.PARQUET,
+    arrow.IPC,
+    hdf5.FORMAT,
+    zarr.FORMAT,
+    kld.FORMAT,
 )
 
 

@@ -6,7 +6,6 @@ all arrays, each in C order. https://github.com/huggingface/safetensors
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ _INDEX = ".safetensors.index.json"
 
 
 def _is_safetensors(head: bytes, path: Path) -> bool:
-    return path.name.endswith(_INDEX) or (head[8:9] == b"{" and len(head) > 8)
+    return head[8:9] == b"{" or (len(head) > 0 and path.name.endswith(_INDEX))
 
 
 def _read(file: File, wanted: Wanted, report: Report) -> RawArray:
@@ -65,6 +64,8 @@ def _header(file: File) -> tuple[dict[str, Any], int]:
 
 
 def _parse(text: bytes, name: str) -> dict[str, Any]:
+    import json
+
     try:
         said = json.loads(text, object_pairs_hook=_without_doubles)
     except (ValueError, RecursionError) as error:  # broken, not UTF-8, or nested without end
