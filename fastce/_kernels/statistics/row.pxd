@@ -109,20 +109,24 @@ cdef inline vec[real] distance_of(vec[real] x, vec[real] second) noexcept nogil:
     return minimum(vec[real](0.0), maximum(vec[real](-1000.0), x - second))
 
 
+cdef inline vec[real] sum_term(vec[real] x, vec[real] second) noexcept nogil:
+    return exp(distance_of(x, second))
+
+
 cdef inline void sum_exps(const real* x, Py_ssize_t n, vec[real] second, RowSums* s) noexcept nogil:
     """The sum of the exponentials alone."""
     cdef wide_sum[real] exps
     cdef Py_ssize_t k = 0, width = lanes_of(&second), whole = n // (4 * width) * (4 * width)
     cdef vec[real] e0, e1, e2, e3
     while k < whole:
-        e0 = exp(distance_of(load(x + k), second))
-        e1 = exp(distance_of(load(x + k + width), second))
-        e2 = exp(distance_of(load(x + k + 2 * width), second))
-        e3 = exp(distance_of(load(x + k + 3 * width), second))
+        e0 = sum_term(load(x + k), second)
+        e1 = sum_term(load(x + k + width), second)
+        e2 = sum_term(load(x + k + 2 * width), second)
+        e3 = sum_term(load(x + k + 3 * width), second)
         exps.add((e0 + e1) + (e2 + e3))
         k += 4 * width
     while k < n:
-        exps.add(exp(distance_of(load_first(x + k, n - k, -INFINITY), second)))
+        exps.add(sum_term(load_first(x + k, n - k, -INFINITY), second))
         k += width
     s.exps = exps.value()
 

@@ -15,6 +15,7 @@ not the largest, (1 - p_y) = (total - e_y) / total cancels nothing either, since
 A row with NaN has NaN for its sum, one whose largest logit is not finite has top - top = NaN: added to a number
 of a row these are 0 or make it NaN."""
 
+from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
@@ -33,9 +34,9 @@ cdef enum:
 cdef struct RowGroup:
     Py_ssize_t first, rows
     int64_t[GROUP] label  # -1: ignored, or none
-    int64_t[GROUP] place, above
-    double[GROUP] label_place, top_place  # label and place as numbers that vectors compare
-    double[GROUP] label_logit, top, second, exps, squares, products, moments  # as in RowSums
+    double[GROUP] label_place  # the label as a number that vectors compare
+    double[GROUP] label_logit  # inf without a label, which nothing beats
+    double[GROUP] place, above, top, second, exps, squares, products, moments  # as in RowSums
     double[GROUP] loss, logsumexp, confidence, margin, entropy, brier, mean_logit, logit_variance
     double[GROUP] flaw  # 0, or NaN where nothing can be said of a row
 
@@ -44,9 +45,9 @@ cdef inline void clear_group(RowGroup* g) noexcept nogil:
     """Places that no row fills hold ordinary numbers."""
     cdef Py_ssize_t i
     for i in range(GROUP):
-        g.label[i] = -1
-        g.place[i] = g.above[i] = 0
-        g.label_logit[i] = g.top[i] = g.second[i] = 0
+        g.label[i] = g.label_place[i] = -1
+        g.label_logit[i] = INFINITY
+        g.place[i] = g.above[i] = g.top[i] = g.second[i] = 0
         g.exps[i] = g.squares[i] = g.products[i] = g.moments[i] = 0
 
 
@@ -64,6 +65,7 @@ cdef inline void read_labels(const Problem* p, RowGroup* g, Totals* totals) noex
             totals.bad_row = g.first
         if ignored or not known:
             g.label[i] = -1
+        g.label_place[i] = g.label[i]
 
 
 cdef inline void put_row(RowGroup* g, Py_ssize_t i, const RowSums* s) noexcept nogil:
@@ -83,7 +85,7 @@ cdef inline void find_statistics(RowGroup* g, Py_ssize_t k) noexcept nogil:
     cdef vec[double] mean = doubles(g.products + k) * per_exp
     cdef vec[double] within = maximum(zero, doubles(g.moments + k) * per_exp - mean * mean)
     cdef vec[double] label_gap = top - doubles(g.label_logit + k), label_exp = exp(zero - label_gap)
-    cdef vec[double] label = doubles(g.label_place + k), place = doubles(g.top_place + k)
+    cdef vec[double] label = doubles(g.label_place + k), place = doubles(g.place + k)
     cdef vec[double] squares = doubles(g.squares + k) * (fade * fade), miss, hits
     distance = distance - mean
     miss = where_equal(label, place, rest, total - label_exp)
@@ -104,16 +106,16 @@ cdef inline void write(double* out, const RowGroup* g, const double* values) noe
         memcpy(out + g.first, values, g.rows * sizeof(double))
 
 
-cdef inline void write_integers(int64_t* out, const RowGroup* g, const int64_t* values) noexcept nogil:
+cdef inline void write_integers(int64_t* out, const RowGroup* g, const double* values) noexcept nogil:
+    cdef Py_ssize_t i
     if out != NULL:
-        memcpy(out + g.first, values, g.rows * sizeof(int64_t))
+        for i in range(g.rows):
+            out[g.first + i] = <int64_t> values[i]
 
 
 cdef inline void end_group(const Problem* p, RowGroup* g) noexcept nogil:
     """Finds the statistics of the group's rows and writes those that are asked for."""
     cdef Py_ssize_t i, k
-    for i in range(g.rows):
-        g.label_place[i], g.top_place[i] = g.label[i], g.place[i]
     for k from 0 <= k < g.rows by lanes_of(<vec[double]*> NULL):
         find_statistics(g, k)
     for i in range(g.rows):
