@@ -1,5 +1,7 @@
 """Cross-entropy losses and gradients for NumPy arrays, near the speed of memory."""
 
+from typing import TYPE_CHECKING
+
 from fastce._version import __version__
 from fastce.activations import log_softmax, logsumexp, sigmoid, softmax
 from fastce.class_weighting import class_counts, class_weights
@@ -10,7 +12,11 @@ from fastce.losses import (
     softmax_cross_entropy,
 )
 
+if TYPE_CHECKING:
+    from fastce.evaluation.state import Evaluation
+
 __all__ = [
+    "Evaluation",
     "__version__",
     "binary_cross_entropy",
     "class_counts",
@@ -23,3 +29,12 @@ __all__ = [
     "softmax",
     "softmax_cross_entropy",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load what not every program needs when it is asked for."""
+    if name == "Evaluation":
+        from fastce.evaluation.state import Evaluation
+
+        return Evaluation
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
