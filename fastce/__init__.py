@@ -11,18 +11,21 @@ from fastce.losses import (
     sigmoid_cross_entropy,
     softmax_cross_entropy,
 )
+from fastce.statistics import RowStatistics, row_statistics
 
 if TYPE_CHECKING:
     from fastce.evaluation.state import Evaluation
 
 __all__ = [
     "Evaluation",
+    "RowStatistics",
     "__version__",
     "binary_cross_entropy",
     "class_counts",
     "class_weights",
     "log_softmax",
     "logsumexp",
+    "row_statistics",
     "show_config",
     "sigmoid",
     "sigmoid_cross_entropy",

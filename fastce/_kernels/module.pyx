@@ -36,6 +36,9 @@ from .softmax_call cimport (
     compute_softmax, place_gradient, place_new_gradient, place_rows, read_class_weight, read_grad_out,
     read_labels, SoftmaxCall,
 )
+from .statistics_call cimport (
+    compute_statistics, read_fields, read_row_labels, read_temperature, StatisticsCall,
+)
 
 cdef extern from *:
     """
@@ -221,6 +224,20 @@ def sigmoid(logits, out, num_threads, threads_for, Py_ssize_t streaming_bytes, i
     if x.size:
         all_elements(&p, NULL, False, threads, &total)
     return out
+
+
+def row_statistics(given, names, threads_for, int known=0):
+    """Numbers of each row by the names of those that are asked for, a list with None for the rest, or why not."""
+    cdef StatisticsCall c
+    logits, labels, fields, axis, ignore_index, temperature, num_threads = given
+    if not (
+        read_fields(fields, names, &c) and read_integer(ignore_index, &c.p.ignore_index)
+        and read_temperature(temperature, &c) and read_rows(logits, axis, &c.rows)
+        and read_row_labels(labels, known & CHECKED, &c)
+    ):
+        return UNREADABLE
+    c.threads = read_threads(num_threads, c.rows.x.size, threads_for)
+    return compute_statistics(&c, numpy)
 
 
 def read_sweep(const unsigned char[::1] source, int num_threads):

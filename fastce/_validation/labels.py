@@ -44,6 +44,16 @@ def as_class_labels(value: object, shape: tuple[int, ...], axis: int) -> Array:
     return y
 
 
+def as_hard_labels(value: object, shape: tuple[int, ...], axis: int) -> Array:
+    """Return one class for each row of logits of this shape."""
+    y = as_class_labels(value, shape, axis)
+    if is_float(y.dtype):
+        raise TypeError(
+            f"labels has dtype {y.dtype}, accepted are {INTEGER_DTYPES}: one class a row"
+        )
+    return y
+
+
 def refuse_class_labels(y: Array, classes: int, axis: int, ignore_index: int) -> None:
     """Name the first label that is no class, or the first bad probability."""
     if is_float(y.dtype):

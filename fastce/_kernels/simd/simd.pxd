@@ -31,12 +31,18 @@ cdef extern from "<simd/vector.h>" namespace "fastce" nogil:
     vec[T] where_zero[T](vec[T], vec[T], vec[T])
     vec[T] where_negative[T](vec[T], vec[T], vec[T])
     vec[T] where_below[T](vec[T], vec[T], vec[T], vec[T])
+    vec[T] where_equal[T](vec[T], vec[T], vec[T], vec[T])
+    vec[T] where_nan[T](vec[T], vec[T], vec[T])
+    vec[T] lanes_before[T](Py_ssize_t, vec[T], vec[T])
+    vec[T] count_above[T](vec[T], vec[T], vec[T])
+    vec[T] predecessor[T](vec[T])
     vec[T] put[T](vec[T], Py_ssize_t, double)
     vec[T] put_lane[T](vec[T], Py_ssize_t, vec[T])
     vec[T] first[T](vec[T], int)
 
     vec[double] doubles "fastce::load"(const double*)
     void put_doubles "fastce::store"(double*, vec[double])
+    vec[T] load[T](const T*)
     vec[T] load_first "fastce::load"[T](const T*, Py_ssize_t, double)
     void store[T](T*, vec[T])
     void store_first "fastce::store"[T](T*, vec[T], Py_ssize_t)
@@ -99,6 +105,11 @@ cdef extern from "<simd/sums.h>" namespace "fastce" nogil:
     double lane_sum[T](vec[T])
     double lane_max[T](vec[T])
     void add_lanes[T](const vec[T]*, Py_ssize_t, double* sums, double* lost)
+
+cdef extern from "<simd/transpose.h>" namespace "fastce" nogil:
+    void rows_in_lanes[T](
+        const T*, Py_ssize_t pitch, Py_ssize_t n, Py_ssize_t classes, vec[T]* room, vec[T]* out
+    )
 
 cdef extern from "<simd/shuffle.h>" namespace "fastce" nogil:
     vec[double] row_sums[T](const vec[T]*, Py_ssize_t, Py_ssize_t)

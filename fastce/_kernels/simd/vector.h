@@ -118,6 +118,30 @@ template <class T> FASTCE_INLINE vec<T> where_below(vec<T> x, vec<T> bound, vec<
     return select<T>(x.v < bound.v, yes, no);
 }
 
+template <class T> FASTCE_INLINE vec<T> where_equal(vec<T> x, vec<T> y, vec<T> yes, vec<T> no) {
+    return select<T>(x.v == y.v, yes, no);
+}
+template <class T> FASTCE_INLINE vec<T> where_nan(vec<T> x, vec<T> yes, vec<T> no) { return select<T>(x.v != x.v, yes, no); }
+
+// The first k lanes of one vector, the others of another; none where k is negative.
+template <class T> FASTCE_INLINE vec<T> lanes_before(ptrdiff_t k, vec<T> before, vec<T> after) {
+    const int n = k < 0 ? 0 : k > vec<T>::lanes ? vec<T>::lanes : int(k);
+    return select<T>(lane_numbers<T>() < n, before, after);
+}
+
+// A count that grows by 1 where x is not at most a bound: where it is larger, or where one of them is NaN.
+template <class T> FASTCE_INLINE vec<T> count_above(vec<T> count, vec<T> x, vec<T> bound) {
+    return select<T>(x.v <= bound.v, count, count + vec<T>(1.0));
+}
+
+// The next number below, so that what is larger than it is at least x; for -inf NaN, which everything is not at most.
+template <class T> FASTCE_INLINE vec<T> predecessor(vec<T> x) {
+    using mask = typename vec<T>::mask;
+    constexpr auto sign = std::numeric_limits<std::remove_reference_t<decltype(mask{}[0])>>::min();
+    const mask given = (mask)x.v, number = x.v == 0 ? sign - mask{} : given;
+    return (typename vec<T>::raw)(number < 0 ? number + 1 : number - 1);
+}
+
 // |x|, and max(x, 0); NaN stays NaN.
 template <class T> FASTCE_INLINE vec<T> magnitude(vec<T> x) { return x.v < 0 ? -x.v : x.v; }
 template <class T> FASTCE_INLINE vec<T> positive(vec<T> x) {

@@ -9,7 +9,7 @@
 
 #include "memory/label_lanes.h"
 #include "simd/log_product.h"
-#include "simd/shuffle.h"
+#include "simd/transpose.h"
 #include "softmax/epilogue.h"
 
 namespace fastce {
@@ -17,33 +17,6 @@ namespace fastce {
 // Rows of fewer classes are transposed. Per vector this costs more than sums by a tree and labels one by one, and
 // per row less; where a vector has four lanes it hardly pays.
 constexpr ptrdiff_t kFewClasses = vec<float>::lanes < 8 ? 0 : 13;
-
-// Four lanes at p, and at every `pitch` after it, as many as fill a vector.
-FASTCE_INLINE vec<float> load_quads(const float* p, ptrdiff_t pitch) { return load_groups_of_four(p, pitch); }
-template <class T> FASTCE_INLINE void store_quads(T* p, ptrdiff_t pitch, vec<T> v) {
-    T part[vec<T>::lanes];
-    store(part, v);
-    for (int k = 0; k < vec<T>::lanes / 4; ++k) memcpy(p + k * pitch, part + 4 * k, 4 * sizeof(T));
-}
-
-// Of each four lanes, two of a and two of b.
-template <int i, int j, int k, int l> struct picked {
-    static constexpr size_t at(size_t lane, size_t lanes, int) {
-        constexpr size_t from[] = {i, j, k, l};
-        return lane / 4 * 4 + from[lane % 4] + (lane % 4 < 2 ? 0 : lanes);
-    }
-};
-template <int i, int j, int k, int l, class T> FASTCE_INLINE vec<T> pick(vec<T> a, vec<T> b) {
-    return rearranged<picked<i, j, k, l>, 0>(a, b);
-}
-
-// Rows of classes to classes of rows, or back.
-template <class T> FASTCE_INLINE void transpose(vec<T>* v) {
-    const vec<T> a = pick<0, 1, 0, 1>(v[0], v[1]), b = pick<2, 3, 2, 3>(v[0], v[1]);
-    const vec<T> c = pick<0, 1, 0, 1>(v[2], v[3]), d = pick<2, 3, 2, 3>(v[2], v[3]);
-    v[0] = pick<0, 2, 0, 2>(a, c), v[1] = pick<1, 3, 1, 3>(a, c);
-    v[2] = pick<0, 2, 0, 2>(b, d), v[3] = pick<1, 3, 1, 3>(b, d);
-}
 
 // The same for four rows of three classes one after another in three times four lanes.
 template <class T> FASTCE_INLINE void part_threes(vec<T>* v) {
@@ -56,11 +29,7 @@ template <class T> FASTCE_INLINE void join_threes(vec<T>* v) {
     v[0] = pick<0, 2, 0, 2>(a, c), v[1] = pick<0, 2, 1, 3>(b, a), v[2] = pick<1, 3, 1, 3>(c, b);
 }
 
-// Four, or all three, classes of as many rows as a vector has lanes.
-FASTCE_INLINE void load_fours(const float* rows, ptrdiff_t classes, vec<float>* v) {
-    for (int j = 0; j < 4; ++j) v[j] = load_quads(rows + j * classes, 4 * classes);
-    transpose(v);
-}
+// All three classes of as many rows as a vector has lanes.
 FASTCE_INLINE void load_threes(const float* rows, vec<float>* v) {
     for (int j = 0; j < 3; ++j) v[j] = load_quads(rows + 4 * j, 12);
     part_threes(v);

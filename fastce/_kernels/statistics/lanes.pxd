@@ -1,0 +1,112 @@
+"""Rows of few classes, as many at a time as a vector has lanes: lane i of every vector belongs to row i.
+
+The looks are those of row.pxd, but for a row nothing is left to be gathered from other lanes."""
+
+from libc.math cimport INFINITY
+from libc.string cimport memset
+
+from ..simd.simd cimport (
+    add_lanes, count_above, lane, lanes_of, maximum, minimum, predecessor, real, rows_in_lanes, set_lane,
+    store_doubles, vec, where_below, where_nan, where_zero,
+)
+from ..statistics.problem cimport Depth, MOMENTS, TOP
+from ..statistics.row cimport moment_terms, sum_term
+from ..statistics.row_group cimport GROUP, RowGroup
+
+cdef enum:
+    RUN = 16  # classes between sums in double
+
+
+cdef struct Lost:
+    # What rounding took from the sums of as many rows as a vector has lanes, where lanes are double.
+    double[GROUP] exps, squares, products, moments
+
+
+cdef inline Py_ssize_t most_short(real* like) noexcept nogil:
+    """Rows of more classes are taken one by one."""
+    return 12 * lanes_of(<vec[real]*> NULL)
+
+
+cdef inline Py_ssize_t lanes_bytes(Py_ssize_t classes, real* like) noexcept nogil:
+    """Bytes of scratch for rows in lanes and for rows that are not a whole vector of them."""
+    return (2 * classes + 4) * <Py_ssize_t> sizeof(vec[real])
+
+
+cdef inline void look_at_lanes(
+    const vec[real]* x, Py_ssize_t classes, Depth depth, RowGroup* g, Py_ssize_t at, vec[real]* second
+) noexcept nogil:
+    """The first look: finds the largest logits and where to begin, and counts what beats the label."""
+    cdef Py_ssize_t c, i, width = lanes_of(x)
+    cdef vec[real] zero = vec[real](0.0), one = vec[real](1.0), top = vec[real](-INFINITY), next_to = top
+    cdef vec[real] place = zero, above = zero, nan = zero, number = zero, label, bound, before
+    for i in range(width):
+        set_lane(&label, i, g.label_place[at + i])
+        set_lane(&bound, i, g.label_logit[at + i])
+    before = predecessor(bound)
+    for c in range(classes):
+        above = count_above(above, x[c], where_below(number, label, before, bound))
+        nan = where_nan(x[c], x[c], nan)
+        place = where_below(top, x[c], number, place)
+        next_to = maximum(minimum(x[c], top), next_to)
+        top = maximum(x[c], top)
+        number = number + one
+    store_doubles(g.top + at, top)
+    store_doubles(g.second + at, next_to)
+    store_doubles(g.place + at, place)
+    store_doubles(g.above + at, above)
+    if depth == TOP:
+        store_doubles(g.exps + at, nan)
+    second[0] = where_zero(next_to - next_to, next_to, where_zero(top - top, top, zero))
+
+
+cdef inline void sum_lanes(
+    const vec[real]* x, Py_ssize_t padded, Depth depth, vec[real] second, RowGroup* g, Py_ssize_t at
+) noexcept nogil:
+    """The second look: sums of exponentials and what goes with them; four classes at a time."""
+    cdef Lost lost
+    cdef Py_ssize_t c = 0, end, i, width = lanes_of(x)
+    cdef vec[real] squares, products, moments, e0, e1, e2, e3
+    memset(&lost, 0, sizeof(lost))
+    for i in range(at, at + width):
+        g.exps[i] = g.squares[i] = g.products[i] = g.moments[i] = 0
+    while c < padded:
+        squares = vec[real](1e-30)
+        products = moments = vec[real](0.0)
+        end = min(padded, c + RUN)
+        while c < end:
+            if depth == MOMENTS:
+                e0 = moment_terms(x[c], second, &squares, &products, &moments)
+                e1 = moment_terms(x[c + 1], second, &squares, &products, &moments)
+                e2 = moment_terms(x[c + 2], second, &squares, &products, &moments)
+                e3 = moment_terms(x[c + 3], second, &squares, &products, &moments)
+            else:
+                e0, e1 = sum_term(x[c], second), sum_term(x[c + 1], second)
+                e2, e3 = sum_term(x[c + 2], second), sum_term(x[c + 3], second)
+            e0 = (e0 + e1) + (e2 + e3)
+            add_lanes(&e0, width, g.exps + at, lost.exps)
+            c += 4
+        if depth == MOMENTS:
+            add_lanes(&squares, width, g.squares + at, lost.squares)
+            add_lanes(&products, width, g.products + at, lost.products)
+            add_lanes(&moments, width, g.moments + at, lost.moments)
+    for i in range(width):
+        g.exps[at + i] += lost.exps[i] - (g.top[at + i] > -INFINITY)
+        g.squares[at + i] += lost.squares[i] - (g.top[at + i] > -INFINITY)
+        g.products[at + i] += lost.products[i]
+        g.moments[at + i] += lost.moments[i]
+
+
+cdef inline void take_lanes(
+    const real* x, Py_ssize_t pitch, Py_ssize_t classes, Depth depth, vec[real]* scratch, RowGroup* g
+) noexcept nogil:
+    """What is summed of all rows of a group."""
+    cdef Py_ssize_t at, c, padded = (classes + 3) // 4 * 4, width = lanes_of(scratch)
+    cdef vec[real]* room = scratch + padded
+    cdef vec[real] second
+    for at from 0 <= at < g.rows by width:
+        rows_in_lanes(x + at * pitch, pitch, min(width, g.rows - at), classes, room, scratch)
+        for c in range(classes, padded):
+            scratch[c] = vec[real](-INFINITY)
+        look_at_lanes(scratch, classes, depth, g, at, &second)
+        if depth != TOP:
+            sum_lanes(scratch, padded, depth, second, g, at)
