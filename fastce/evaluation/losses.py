@@ -45,12 +45,12 @@ def softmax_blocks(
             temperature=options.temperature,
             num_threads=num_threads,
         )
-        loss = found.loss
+        numbers = RowNumbers(*(np.asarray(getattr(found, name)) for name in RowNumbers._fields))
         if options.label_smoothing:
             scaled = part
             if options.temperature != 1:
                 scaled = part.astype(np.float64) / options.temperature
-            loss = fastce.softmax_cross_entropy(
+            losses = fastce.softmax_cross_entropy(
                 scaled,
                 y,
                 class_weight=options.class_weight,
@@ -58,10 +58,11 @@ def softmax_blocks(
                 ignore_index=options.ignore_index,
                 reduction="none",
                 num_threads=num_threads,
-            ).astype(np.float64)
+            )
+            numbers = numbers._replace(loss=losses.astype(np.float64))
         elif options.class_weight is not None:
-            loss = weighted(loss, y, options)
-        yield RowNumbers(loss, *(getattr(found, name) for name in RowNumbers._fields[1:]))
+            numbers = numbers._replace(loss=weighted(numbers.loss, y, options))
+        yield numbers
 
 
 def weighted(loss: Floats, labels: NDArray[Any], options: Options) -> Floats:

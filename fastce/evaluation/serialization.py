@@ -198,8 +198,8 @@ def _read(body: bytes) -> tuple[Options, Sums, Ledger]:
     for index, table in enumerate(sums.replicates):
         _read_table(table, f"replicates_{index}", drawn)
     sums.hardest.rows = [
-        Row(float.fromhex(loss), *rest, float.fromhex(confidence), column)
-        for loss, *rest, confidence, column in places["hardest"]
+        Row(float.fromhex(loss), group, row, source, label, predicted, float.fromhex(p), column)
+        for loss, group, row, source, label, predicted, p, column in places["hardest"]
     ]
     sums.nonfinite.rows = [(source, row) for source, row in places["nonfinite"]]
     _check_counts(sums)

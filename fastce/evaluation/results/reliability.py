@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class Bin(NamedTuple):
     accuracy: float
 
 
-class BinSums(NamedTuple):
+class Part(NamedTuple):
     """What a bin adds up, exactly."""
 
     lower: float
@@ -47,7 +47,10 @@ class BinSums(NamedTuple):
         return abs(self.hits - self.confidence)
 
 
-def equal_width(histogram: ConfidenceHistogram, bins: int) -> list[BinSums]:
+Parts: TypeAlias = list[Part]
+
+
+def equal_width(histogram: ConfidenceHistogram, bins: int) -> Parts:
     """Cut (0, 1] into bins of equal width.
 
     Exact if `bins` divides 3600; else a bucket of width 1/3600 that lies in two bins counts in that
@@ -63,12 +66,12 @@ def equal_width(histogram: ConfidenceHistogram, bins: int) -> list[BinSums]:
         total[1] += int(histogram.hits[bucket])
         total[2] += confidence[bucket]
     return [
-        BinSums(i / bins, (i + 1) / bins, Fraction(rows), Fraction(hits), as_fraction(units))
+        Part(i / bins, (i + 1) / bins, Fraction(rows), Fraction(hits), as_fraction(units))
         for i, (rows, hits, units) in enumerate(sums)
     ]
 
 
-def equal_mass(histogram: ConfidenceHistogram, bins: int) -> list[BinSums]:
+def equal_mass(histogram: ConfidenceHistogram, bins: int) -> Parts:
     """Cut the rows, sorted by confidence, into bins with equally many.
 
     A bucket that lies in two bins is divided between them in proportion.
@@ -76,7 +79,7 @@ def equal_mass(histogram: ConfidenceHistogram, bins: int) -> list[BinSums]:
     edges = bucket_edges()
     confidence = histogram.confidence.cells()
     share = Fraction(int(histogram.rows.sum()), bins)
-    found: list[BinSums] = []
+    found: Parts = []
     room = share
     rows = hits = total = Fraction(0)
     lower = 0.0
@@ -92,13 +95,13 @@ def equal_mass(histogram: ConfidenceHistogram, bins: int) -> list[BinSums]:
             room -= taken
             if not room:
                 upper = float(edges[bucket + 1])
-                found.append(BinSums(lower, upper, rows, hits, total))
+                found.append(Part(lower, upper, rows, hits, total))
                 room, lower = share, float(edges[bucket]) if left else upper
                 rows = hits = total = Fraction(0)
     return found
 
 
-def as_bins(sums: list[BinSums]) -> tuple[Bin, ...]:
+def as_bins(sums: Parts) -> tuple[Bin, ...]:
     """Round what bins add up."""
     return tuple(
         Bin(
@@ -113,12 +116,12 @@ def as_bins(sums: list[BinSums]) -> tuple[Bin, ...]:
     )
 
 
-def expected_error(sums: list[BinSums]) -> float:
+def expected_error(sums: Parts) -> float:
     """Return the mean over rows of how far accuracy and confidence of their bin are apart."""
     rows = sum(part.rows for part in sums)
     return rounded(sum((part.gap for part in sums), Fraction(0)) / rows) if rows else math.nan
 
 
-def largest_error(sums: list[BinSums]) -> float:
+def largest_error(sums: Parts) -> float:
     """Return how far accuracy and confidence are apart in the worst bin."""
     return max((rounded(part.gap / part.rows) for part in sums if part.rows), default=math.nan)

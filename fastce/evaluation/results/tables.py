@@ -17,7 +17,7 @@ class ClassRow(NamedTuple):
 
     Attributes
     ----------
-    index : int
+    label : int
         The class, or the column.
     rows, hits : int
     positives, predicted : int
@@ -28,7 +28,7 @@ class ClassRow(NamedTuple):
         NaN where nothing was predicted, or where there is no such label.
     """
 
-    index: int
+    label: int
     rows: int
     hits: int
     positives: int

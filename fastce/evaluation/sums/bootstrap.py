@@ -50,7 +50,7 @@ def poisson_counts(seed: int, source: str, ids: Integers, replicates: int) -> Fl
 def _poisson(numbers: NDArray[np.uint32]) -> NDArray[np.uint8]:
     """Turn uniform numbers of 32 bits into Poisson(1) numbers."""
     half = numbers >> 16
-    counts = _BY_HALF[half]
+    counts: NDArray[np.uint8] = _BY_HALF[half]
     unclear = _UNCLEAR[half]
     counts[unclear] = np.searchsorted(_BOUNDS, numbers[unclear], side="right")
     return counts

@@ -143,9 +143,7 @@ class ExactTable:
         for unit, h, factor in digits(x, self.unit):
             level = self._level(unit)
             if self.size <= 2 * len(x):
-                sums = np.bincount(cells, h, minlength=self.size)
-                sums *= factor
-                level += sums.astype(np.int64)
+                level += (np.bincount(cells, h, minlength=self.size) * factor).astype(np.int64)
             else:
                 np.add.at(level, cells, (h * factor).astype(np.int64))
 

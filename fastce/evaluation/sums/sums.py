@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,8 @@ class Block(NamedTuple):
 
     def take(self, rows: NDArray[np.bool_]) -> Block:
         """Return some of the rows."""
-        return Block(*(a[rows] if isinstance(a, np.ndarray) else a for a in self))
+        fields: list[Any] = [f[rows] if isinstance(f, np.ndarray) else f for f in self]
+        return Block(*fields)
 
 
 class Sums:
