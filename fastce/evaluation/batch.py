@@ -18,6 +18,15 @@ from fastce.evaluation.sums.ledger import Ledger
 MOST_ROWS = 2**62
 
 
+class Places(NamedTuple):
+    """Where rows come from, as it is given."""
+
+    first_row: Integer | None
+    group: ArrayLike | None
+    source: str | None
+    removed: Mapping[str, int] | None
+
+
 class Batch(NamedTuple):
     """Labels and places of the rows of one call.
 
@@ -51,13 +60,10 @@ def check_batch(
     options: Options,
     ledger: Ledger,
     grouped: bool | None,
-    *,
-    first_row: Integer | None,
-    group: ArrayLike | None,
-    source: str | None,
-    removed: Mapping[str, int] | None,
+    places: Places,
 ) -> Batch:
     """Check where rows come from, before any of them is added."""
+    first_row, group, source, removed = places
     if source is not None and not isinstance(source, str):
         raise TypeError(f"source is {source!r}, accepted is text")
     name = source or ""

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from fastce.evaluation.options import OF_PLACES, Options, check_options
+from fastce.evaluation.sums.confusions import Confusions
 from fastce.evaluation.sums.exact import ExactSum, ExactTable, Integers
 from fastce.evaluation.sums.hardest import Row
 from fastce.evaluation.sums.histogram import CONFIDENCE_BUCKETS, LOSS_BUCKETS
@@ -100,12 +101,12 @@ def _measured(sums: Sums, options: Options) -> bytes:
         "grouped": sums.grouped,
         "ignored": sums.ignored,
         "removed": sums.removed,
-        "confusions_kept": sums.confusions_kept,
+        "confusions_kept": sums.confusions.kept,
         "totals": {name: [str(n) for n in t.as_list()] for name, t in sums.totals.items()},
         "losses": [sums.loss_histogram.least.hex(), sums.loss_histogram.largest.hex()],
     }
     keys, counts, tables = sums.groups.sorted()
-    confused, confusions, _ = sums.confusions.sorted()
+    confused, confusions = sums.confusions.sorted()
     arrays: Arrays = {
         "classes": sums.classes,
         "predictions": sums.predictions,
@@ -186,14 +187,14 @@ def _read(body: bytes) -> tuple[Options, Sums, Ledger]:
     sums = Sums(options, head["grouped"])
     sums.ignored, sums.removed = head["ignored"], head["removed"]
     sums.arithmetic = {(version, isa) for version, isa in head["arithmetic"]}
-    sums.confusions_kept = head["confusions_kept"]
     sums.totals = {name: ExactSum(*map(int, head["totals"][name])) for name in TOTALS}
     for name in ("classes", "predictions", "positives", "undefined_positives", "ranks"):
         getattr(sums, name)[...] = _whole(arrays[name], getattr(sums, name))
     _read_table(sums.class_loss, "class_loss", arrays)
     _read_histograms(sums, head, arrays)
-    _read_keyed(sums.confusions, "confusion_keys", "confusions", arrays)
-    _read_keyed(sums.groups, "group_keys", "groups", arrays)
+    sums.confusions = Confusions(options.classes, head["confusions_kept"])
+    sums.confusions.put(arrays["confusion_keys"], arrays["confusions"])
+    _read_groups(sums.groups, arrays)
     sums.drawn[...] = _whole(drawn["drawn"], sums.drawn)
     for index, table in enumerate(sums.replicates):
         _read_table(table, f"replicates_{index}", drawn)
@@ -243,11 +244,12 @@ def _read_histograms(sums: Sums, head: dict[str, Any], arrays: Arrays) -> None:
     _read_table(confidences.confidence, "confidence", arrays, sparse=True)
 
 
-def _read_keyed(keyed: KeyedSums, keys: str, counts: str, arrays: Arrays) -> None:
-    tables = [ExactTable(len(arrays[keys])) for _ in range(keyed.sums)]
+def _read_groups(groups: KeyedSums, arrays: Arrays) -> None:
+    keys = arrays["group_keys"]
+    tables = [ExactTable(len(keys)) for _ in range(groups.sums)]
     for index, table in enumerate(tables):
         _read_table(table, f"group_sums_{index}", arrays)
-    keyed.put(arrays[keys], arrays[counts].reshape(keyed.counts, len(arrays[keys])), tables)
+    groups.put(keys, arrays["groups"].reshape(groups.counts, len(keys)), tables)
 
 
 def _check_counts(sums: Sums) -> None:

@@ -14,7 +14,7 @@ import fastce
 from fastce._validation.arrays import as_array, as_floats
 from fastce._validation.scalars import Integer, Number
 from fastce.evaluation import serialization
-from fastce.evaluation.batch import Batch, check_batch, check_labels, check_statistics
+from fastce.evaluation.batch import Batch, Places, check_batch, check_labels, check_statistics
 from fastce.evaluation.losses import RowNumbers, sigmoid_blocks, softmax_blocks, weighted
 from fastce.evaluation.options import Options, check_options, check_same
 from fastce.evaluation.results.result import EvaluationResult
@@ -94,7 +94,7 @@ class Evaluation:
     True
     >>> result = whole.result()
     >>> result.rows, result.hits, round(result.loss, 4)
-    (3, 2, 0.7524)
+    (3, 2, 0.7526)
     """
 
     #: The fields of :func:`row_statistics` that :meth:`add` reads.
@@ -200,11 +200,13 @@ class Evaluation:
         y = check_labels(y, x.shape if sigmoid else x.shape[:-1], options)
         if x.ndim == 1:
             x, y = x[None], y[None]
-        batch = self._batch(y, first_row, group, source, removed)
+        batch = check_batch(
+            y, options, self._ledger, self._sums.grouped, Places(first_row, group, source, removed)
+        )
         blocks = sigmoid_blocks if sigmoid else softmax_blocks
         done = 0
         for numbers in blocks(x, y, options, num_threads):
-            done = self._take(numbers, batch, done)
+            done = self._take(numbers, batch, done, kept=True)
         self._close(batch)
 
     def add(
@@ -261,8 +263,10 @@ class Evaluation:
             )
         elif options.class_weight is not None:
             numbers = numbers._replace(loss=weighted(numbers.loss, y.reshape(-1), options))
-        batch = self._batch(y, first_row, group, source, removed)
-        self._take(numbers, batch, 0)
+        batch = check_batch(
+            y, options, self._ledger, self._sums.grouped, Places(first_row, group, source, removed)
+        )
+        self._take(numbers, batch, 0, kept=False)
         self._close(batch)
 
     def merge(self, other: Evaluation) -> Evaluation:
@@ -350,44 +354,27 @@ class Evaluation:
         self._sums.settle()
         return self._sums
 
-    def _batch(
-        self,
-        y: NDArray[Any],
-        first_row: Integer | None,
-        group: ArrayLike | None,
-        source: str | None,
-        removed: Mapping[str, int] | None,
-    ) -> Batch:
-        return check_batch(
-            y,
-            self._options,
-            self._ledger,
-            self._sums.grouped,
-            first_row=first_row,
-            group=group,
-            source=source,
-            removed=removed,
-        )
-
-    def _take(self, numbers: RowNumbers, batch: Batch, done: int) -> int:
+    def _take(self, numbers: RowNumbers, batch: Batch, done: int, kept: bool) -> int:
         """Take the next rows of a batch of which `done` elements are taken, and enter them."""
         fields: dict[str, Any] = {
-            name: np.ravel(field) for name, field in zip(numbers._fields, numbers, strict=True)
+            name: field.reshape(-1) for name, field in zip(numbers._fields, numbers, strict=True)
         }
         stop = done + len(fields["loss"])
-        index = np.arange(done, stop)
-        row = index if batch.width == 1 else index // batch.width
-        label = fields["label"] = batch.labels[done:stop]
-        fields["column"] = label if self._options.loss == "softmax" else index % batch.width
-        fields["row"] = row + batch.first_row
+        label = batch.labels[done:stop].astype(np.int64)
+        fields["label"] = fields["column"] = label
+        if self._options.loss == "softmax":
+            fields["row"] = np.arange(batch.first_row + done, batch.first_row + stop)
+        else:
+            row, fields["column"] = np.divmod(np.arange(done, stop), batch.width)
+            fields["row"] = row + batch.first_row
         if batch.groups is not None:
-            fields["group"] = batch.groups[row]
+            fields["group"] = batch.groups[fields["row"] - batch.first_row]
         if batch.ignored:
-            kept = label != self._options.ignore_index
-            fields = {name: field[kept] for name, field in fields.items()}
+            at = np.flatnonzero(label != self._options.ignore_index)
+            fields = {name: field[at] for name, field in fields.items()}
         if stop > done and self._sums.grouped is None:
             self._sums.grouped = batch.groups is not None
-        self._gathering.add(batch.source, fields)
+        self._gathering.add(batch.source, fields, kept)
         first = batch.first_row
         self._ledger.enter(batch.source, first + done // batch.width, first + stop // batch.width)
         return stop

@@ -124,7 +124,7 @@ class EvaluationResult(RowMeans):
     def confusions(self, most: Integer = 20) -> list[Confusion] | None:
         """Return the most frequent confusions; None where they were not kept."""
         most = as_integer(most, "most", "an integer >= 0")
-        return confusions(self._sums, most) if self._sums.confusions_kept else None
+        return confusions(self._sums, most) if self._sums.confusions.kept else None
 
     @property
     def hardest(self) -> tuple[Row, ...]:

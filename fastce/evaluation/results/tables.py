@@ -112,10 +112,10 @@ def group_rows(sums: Sums) -> list[GroupRow]:
 
 def confusions(sums: Sums, most: int) -> list[Confusion]:
     """Return the most frequent confusions, equally frequent ones by their classes."""
-    keys, counts, _ = sums.confusions.sorted()
-    order = np.argsort(-counts[0], kind="stable")[:most]
+    keys, counts = sums.confusions.sorted()
+    order = np.argsort(-counts, kind="stable")[:most]
     return [
-        Confusion(*divmod(int(keys[at]), sums.options.classes), int(counts[0, at])) for at in order
+        Confusion(*divmod(int(keys[at]), sums.options.classes), int(counts[at])) for at in order
     ]
 
 

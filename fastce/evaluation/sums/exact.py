@@ -21,7 +21,7 @@ Integers = NDArray[np.int64]
 WIDTH = 36  # bits of a digit
 MOST = 1 << 16  # digits that are added in float64
 EXPONENT = 1074  # sums are integers in units of 2**-EXPONENT, that of the smallest float64
-FIRST = -16  # exponent of the unit with which sums begin; larger numbers begin higher
+FIRST = -30  # exponent of the unit with which tables begin: losses below 64 need no larger one
 _FACTORS = range(
     -900, 901
 )  # exponents whose powers of two, and sums of digits, are far from limits
@@ -35,7 +35,7 @@ def digits(x: Floats, unit: int) -> Iterator[tuple[int, Floats, float]]:
     Parameters
     ----------
     x : ndarray of float64
-        At most 2**16 finite numbers; they are used up.
+        At most 2**16 finite numbers.
     unit : int
         Exponent of the unit to begin with; units differ by `WIDTH`.
 
@@ -49,24 +49,48 @@ def digits(x: Floats, unit: int) -> Iterator[tuple[int, Floats, float]]:
     """
     if not x.size:
         return
-    h = np.empty_like(x)
-    largest = max(x.max(initial=0.0), -x.min(initial=0.0))
+    largest = max(x.max(), -x.min())
     while unit + WIDTH < 1024 and largest > math.ldexp(1.0, unit + WIDTH):
         unit += WIDTH
+    h, rest = np.empty_like(x), np.empty_like(x)
     while True:
         if unit in _FACTORS:
             grid = math.ldexp(1.5, 52 + unit)
             np.add(x, grid, out=h)
             np.subtract(h, grid, out=h)
-            x -= h
+            np.subtract(x, h, out=rest)
             yield unit, h, math.ldexp(1.0, -unit)
         else:
             counts = np.trunc(np.ldexp(x, -unit)) if unit > 0 else np.rint(np.ldexp(x, -unit))
-            x -= np.ldexp(counts, unit)
+            np.subtract(x, np.ldexp(counts, unit), out=rest)
             yield unit, counts, 1.0
+        x = rest
         if not x.any():
             return
         unit -= WIDTH
+
+
+def _total(x: Floats, largest: float) -> int:
+    """Return the sum of numbers in units of 2**-1074.
+
+    The sum of all digits of a unit is an integer, so here, where no cell is shared with other
+    numbers, the first unit is the one that fits the largest number: that saves a step.
+    """
+    unit = math.frexp(largest)[1] - WIDTH
+    h = np.empty_like(x)
+    rest = x
+    total = 0
+    for step in range(3):
+        grid = math.ldexp(1.5, 52 + unit)
+        np.add(rest, grid, out=h)
+        np.subtract(h, grid, out=h)
+        rest = np.subtract(rest, h, out=None if step == 0 else rest)
+        total += int(math.ldexp(h.sum(), -unit)) << (unit + EXPONENT)
+        if not rest.any():
+            return total
+        unit -= WIDTH
+    left = sum(int(g.sum() * f) << (u + _LOWEST) for u, g, f in digits(rest[rest != 0], FIRST))
+    return total + (left >> (_LOWEST - EXPONENT))
 
 
 class ExactSum:
@@ -86,17 +110,20 @@ class ExactSum:
         self.units, self.nan, self.inf, self.minus_inf = units, nan, inf, minus_inf
 
     def add(self, x: Floats) -> None:
-        """Add at most 2**16 numbers; `x` is used up."""
-        if not math.isfinite(x.sum()):
-            finite = np.isfinite(x)
+        """Add at most 2**16 numbers."""
+        if not x.size:
+            return
+        largest = float(max(x.max(), -x.min()))
+        if not math.isfinite(largest):
             self.nan += int(np.count_nonzero(np.isnan(x)))
             self.inf += int(np.count_nonzero(x == np.inf))
             self.minus_inf += int(np.count_nonzero(x == -np.inf))
-            x = x[finite]
-        total = 0
-        for unit, h, factor in digits(x, FIRST):
-            total += int(h.sum() * factor) << (unit + _LOWEST)
-        self.units += total >> (_LOWEST - EXPONENT)
+            self.add(x[np.isfinite(x)])
+        elif 1e-200 < largest < 1e200:
+            self.units += _total(x, largest)
+        else:
+            total = sum(int(h.sum() * f) << (unit + _LOWEST) for unit, h, f in digits(x, FIRST))
+            self.units += total >> (_LOWEST - EXPONENT)
 
     def merge(self, other: ExactSum) -> None:
         """Add another sum."""
@@ -138,7 +165,7 @@ class ExactTable:
         self._digits = 0  # the most digits in a cell since the last carry
 
     def add(self, cells: NDArray[np.intp], x: Floats) -> None:
-        """Add at most 2**16 finite numbers to cells; `x` is used up."""
+        """Add at most 2**16 finite numbers to cells."""
         self._make_room(len(x))
         for unit, h, factor in digits(x, self.unit):
             level = self._level(unit)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,6 @@ from numpy.typing import NDArray
 from fastce.evaluation.sums.sums import Block, Sums
 
 HELD = 1 << 14
-_FLOATS = ("loss", "brier", "entropy", "confidence", "margin")
-_INTEGERS = ("column", "label", "predicted", "rank", "row", "group")
 
 
 class Gathering:
@@ -22,31 +19,38 @@ class Gathering:
         self._sums = sums
         self._count = 0
         self._source = ""
-        self._arrays: dict[str, NDArray[Any]] = {}
+        self._pieces: list[dict[str, NDArray[Any]]] = []
 
-    def add(self, source: str, fields: Mapping[str, NDArray[Any]]) -> None:
-        """Add rows: an array for each field of a block, or none for `group`."""
+    def add(self, source: str, fields: dict[str, NDArray[Any]], kept: bool) -> None:
+        """Add rows: an array for each field of a block, or none for `group`.
+
+        `kept` says that nobody else may change the arrays.
+        """
         if source != self._source:
             self.flush()
             self._source = source
-        if not self._arrays:
-            self._arrays = {name: np.empty(HELD) for name in _FLOATS}
-            self._arrays |= {name: np.empty(HELD, np.int64) for name in _INTEGERS}
-        done, rows = 0, len(fields["loss"])
-        while done < rows:
-            count = min(rows - done, HELD - self._count)
-            for name, field in fields.items():
-                self._arrays[name][self._count : self._count + count] = field[done : done + count]
-            self._count += count
-            done += count
-            if self._count == HELD:
-                self.flush()
+        count = len(fields["loss"])
+        if not kept and self._count + count < HELD:
+            fields = {name: field.copy() for name, field in fields.items()}
+        self._pieces.append(fields)
+        self._count += count
+        if self._count >= HELD:
+            self._hand_over(self._count - self._count % HELD)
 
     def flush(self) -> None:
         """Let the sums have what waits."""
-        count, self._count = self._count, 0
-        if count:
-            arrays = {name: array[:count] for name, array in self._arrays.items()}
-            if not self._sums.grouped:
-                arrays["group"] = None  # type: ignore[assignment]
-            self._sums.add(Block(**arrays, source=self._source))
+        if self._count:
+            self._hand_over(self._count)
+
+    def _hand_over(self, rows: int) -> None:
+        pieces, self._pieces = self._pieces, []
+        arrays = pieces[0]
+        if len(pieces) > 1:
+            arrays = {name: np.concatenate([piece[name] for piece in pieces]) for name in arrays}
+        for start in range(0, rows, HELD):
+            part: dict[str, Any] = {"group": None}
+            part |= {name: field[start : min(start + HELD, rows)] for name, field in arrays.items()}
+            self._sums.add(Block(**part, source=self._source))
+        self._count -= rows
+        if self._count:
+            self._pieces = [{name: field[rows:].copy() for name, field in arrays.items()}]

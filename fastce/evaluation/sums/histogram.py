@@ -71,10 +71,11 @@ class ConfidenceHistogram:
         self.confidence = ExactTable(CONFIDENCE_BUCKETS, unit=-36)
 
     def add(self, confidence: Floats, hits: NDArray[np.bool_]) -> None:
-        """Add rows; `confidence` is used up."""
+        """Add rows."""
         buckets = confidence_bucket(confidence)
-        self.rows += np.bincount(buckets, minlength=CONFIDENCE_BUCKETS)
-        self.hits += np.bincount(buckets[hits], minlength=CONFIDENCE_BUCKETS)
+        both = np.bincount(2 * buckets + hits, minlength=2 * CONFIDENCE_BUCKETS).reshape(-1, 2)
+        self.rows += both[:, 0] + both[:, 1]
+        self.hits += both[:, 1]
         self.confidence.add(buckets, confidence)
 
     def merge(self, other: ConfidenceHistogram) -> None:

@@ -1,4 +1,4 @@
-"""Counts and exact sums by key, for keys that are not known beforehand: documents, confusions."""
+"""Counts and exact sums by key, for keys that are not known beforehand, as those of documents."""
 
 from __future__ import annotations
 
@@ -41,15 +41,10 @@ class KeyedSums:
         """How many exact sums each key has."""
         return len(self._tables)
 
-    @property
-    def bound(self) -> int:
-        """No less than the number of keys."""
-        return len(self._keys) + self._size
-
     def add(
         self, keys: Integers, counts: list[NDArray[np.bool_] | int | None], sums: list[Floats]
     ) -> None:
-        """Add rows by key; a count of None is 1 a row, 0 none. The `sums` are used up."""
+        """Add rows by key; a count of None is 1 a row, 0 none."""
         distinct, cells = _distinct(keys)
         tables = [ExactTable(len(distinct)) for _ in sums]
         for table, x in zip(tables, sums, strict=True):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastce.evaluation.options import Options
 from fastce.evaluation.sums.bootstrap import poisson_counts
+from fastce.evaluation.sums.confusions import DENSE, Confusions
 from fastce.evaluation.sums.exact import ExactSum, ExactTable, Floats, Integers
 from fastce.evaluation.sums.hardest import FirstRows, HardestRows, Row
 from fastce.evaluation.sums.histogram import ConfidenceHistogram, LossHistogram
@@ -21,7 +22,6 @@ TOTALS = (
     "confidence_square", "margin", "margin_square",
 )  # fmt: skip
 PLACED = 10  # rows with a loss that is not finite whose place is kept
-CONFUSIONS = 1 << 20  # different confusions that are kept, or 16 for each class if that is more
 _DRAWN = 1 << 20  # bootstrap counts that are drawn at a time
 
 
@@ -77,8 +77,7 @@ class Sums:
         self.loss_histogram = LossHistogram()
         self.confidences = ConfidenceHistogram()
         self.totals = {name: ExactSum() for name in TOTALS}
-        self.confusions = KeyedSums(1, 0)
-        self.confusions_kept = options.confusions and options.loss == "softmax"
+        self.confusions = Confusions(classes, options.confusions and options.loss == "softmax")
         self._weights = None if options.class_weight is None else np.array(options.class_weight)
         self.groups = KeyedSums(4, 1 if self._weights is None else 2)
         self.hardest = HardestRows(options.hardest)
@@ -87,13 +86,8 @@ class Sums:
         self.replicates = [ExactTable(options.bootstrap) for _ in range(self.groups.sums)]
         self.drawn: Integers = np.zeros((2, options.bootstrap), np.int64)
 
-    @property
-    def most_confusions(self) -> int:
-        """How many different confusions are kept."""
-        return max(CONFUSIONS, 16 * self.options.classes)
-
     def add(self, block: Block) -> None:
-        """Add rows; the arrays of the block may be changed."""
+        """Add rows."""
         infinite: NDArray[np.bool_] | None = None
         if not np.isfinite(block.loss.sum()):
             block = self._set_apart(block)
@@ -135,15 +129,12 @@ class Sums:
         self.groups.merge(other.groups)
         for table, theirs in zip(self.replicates, other.replicates, strict=True):
             table.merge(theirs)
-        self.confusions_kept &= other.confusions_kept
         self.confusions.merge(other.confusions)
-        self._bound_confusions()
         self.hardest.add(other.hardest.rows)
         self.nonfinite.add(other.nonfinite.rows)
 
     def settle(self) -> None:
         """Bring everything into its one form."""
-        self._bound_confusions()
         tables = [*self.groups.sorted()[2], *self.replicates]
         for table in (self.class_loss, self.confidences.confidence, *tables):
             table.carry()
@@ -170,24 +161,26 @@ class Sums:
         return block.take(~undefined)
 
     def _add_counts(self, block: Block, hits: NDArray[np.bool_]) -> None:
-        count(self.classes[ROWS], block.column)
-        count(self.classes[HITS], block.column[hits])
         count(self.ranks, block.rank)
+        classes = self.options.classes
         if self.options.loss == "sigmoid":
+            count(self.classes[ROWS], block.column)
+            count(self.classes[HITS], block.column[hits])
             count(self.positives, block.column[block.label == 1])
             count(self.predictions, block.column[block.predicted == 1])
-            return
-        count(self.predictions, block.predicted)
-        if self.confusions_kept:
-            missed = ~hits
-            keys = block.label[missed] * self.options.classes + block.predicted[missed]
-            self.confusions.add(keys, [None], [])
-            if self.confusions.bound > self.most_confusions:
-                self._bound_confusions()
-
-    def _bound_confusions(self) -> None:
-        if not self.confusions_kept or len(self.confusions) > self.most_confusions:
-            self.confusions_kept, self.confusions = False, KeyedSums(1, 0)
+        elif classes <= DENSE:
+            keys = block.label * classes + block.predicted
+            both = np.bincount(keys, minlength=classes**2).reshape(classes, classes)
+            self.classes[ROWS] += both.sum(axis=1)
+            self.classes[HITS] += both.diagonal()
+            self.predictions += both.sum(axis=0)
+            self.confusions.add_matrix(both)
+        else:
+            missed = np.flatnonzero(~hits)
+            count(self.classes[ROWS], block.label)
+            count(self.classes[HITS], block.label[hits])
+            count(self.predictions, block.predicted)
+            self.confusions.add(block.label[missed], block.predicted[missed])
 
     def _keep_hardest(self, block: Block) -> None:
         sigmoid = self.options.loss == "sigmoid"
@@ -216,7 +209,7 @@ class Sums:
     ) -> None:
         if block.group is None:
             return
-        sums = [finite.copy()]
+        sums = [finite]
         if self._weights is not None:
             sums.append(self._weights[block.column])
         counts = [None, hits, 0 if infinite is None else infinite, 0]
@@ -229,7 +222,7 @@ class Sums:
             drawn = poisson_counts(
                 self.options.seed, block.source, block.row[rows], self.options.bootstrap
             )
-            self.replicates[0].add_weighted(drawn, finite[rows].copy())
+            self.replicates[0].add_weighted(drawn, finite[rows])
             if self._weights is not None:
                 self.replicates[1].add_weighted(drawn, self._weights[block.column[rows]])
             self.drawn[0] += drawn.sum(axis=0).astype(np.int64)
