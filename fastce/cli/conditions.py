@@ -11,9 +11,8 @@ from fastce.evaluation.results.result import EvaluationResult
 def unmet(arguments: argparse.Namespace, result: EvaluationResult) -> int:
     """Return 1, and say what was expected, if a condition does not hold; else 0."""
     failed = []
-    rows = result.rows + result.ignored_rows
-    if arguments.expect_rows is not None and rows != arguments.expect_rows:
-        failed.append(f"rows is {rows}, expected {arguments.expect_rows}")
+    if arguments.expect_rows is not None and result.all_rows != arguments.expect_rows:
+        failed.append(f"rows is {result.all_rows}, expected {arguments.expect_rows}")
     if arguments.expect_finite and result.nonfinite_rows:
         failed.append(f"{result.nonfinite_rows} rows are not finite, expected none")
     for text in failed:

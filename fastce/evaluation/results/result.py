@@ -60,6 +60,11 @@ class EvaluationResult(RowMeans):
     # Rows
 
     @property
+    def all_rows(self) -> int:
+        """Number of rows that were seen, ignored ones too."""
+        return self.rows + self._sums.ignored
+
+    @property
     def ignored_rows(self) -> int:
         """Number of rows whose label was `ignore_index`, without those that a rule removed."""
         return self._sums.ignored - sum(self._sums.removed.values())
@@ -172,6 +177,9 @@ class EvaluationResult(RowMeans):
     def as_dict(self, top: Sequence[Integer] = (1, 5), bins: Integer = 15) -> dict[str, Any]:
         """Return the numbers by name, as JSON has them.
 
+        There, ``rows`` are all rows, ``ignored_rows`` those that do not count, and ``removed_rows``
+        says by which rule.
+
         Parameters
         ----------
         top : sequence of int, default (1, 5)
@@ -179,13 +187,13 @@ class EvaluationResult(RowMeans):
         bins : int, default 15
             Of the calibration errors.
         """
-        loss = self.loss
+        loss, ignored = self.loss, self.ignored_rows
         return {
             "classes": self.options.classes,
-            "rows": self.rows,
-            "ignored_rows": self.ignored_rows,
+            "rows": self.all_rows,
+            "ignored_rows": self.all_rows - self.rows,
             "nonfinite_rows": self.nonfinite_rows,
-            "removed_rows": self.removed_rows,
+            "removed_rows": self.removed_rows | ({"ignore_index": ignored} if ignored else {}),
             "loss_nats": loss,
             "loss_bits": loss / math.log(2),
             "loss_standard_error": self.loss_standard_error,
