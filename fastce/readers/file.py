@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import errno
 import io
-import mmap
 import os
 import stat
+import sys
 import threading
 import weakref
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastce.readers.errors import InputError
+
+if sys.platform == "win32":  # where a mapped file cannot be cut short
+    from mmap import mmap as mapping
+else:
+    from fastce.readers.pages import Pages as mapping  # noqa: N813
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +55,7 @@ class File:
             refuse(path, error)
         self.size = self._state[0]
         self._lock = threading.Lock()  # of the position, where there is no pread
+        self._pages: Any = None
 
     def check(self) -> None:
         """Raise InputError if the file has another size, time or identity than when it was opened.
@@ -61,6 +68,10 @@ class File:
         except OSError as error:
             refuse(self.path, error)
         if now == self._state:
+            if getattr(self._pages, "lost", False):
+                raise InputError(
+                    f"{self.name}: a part of it could not be read: an error of the disk"
+                )
             return
         size, before = now[0], self._state[0]
         how = f" ({before} bytes, now {size})" if size != before else ""
@@ -88,17 +99,15 @@ class File:
         view[: len(part)] = part
         return len(part)
 
-    def map(self) -> mmap.mmap | None:
-        """Map the whole file, or return None where the file system has no maps.
+    def map(self) -> Any:
+        """Map the whole file as a buffer, or return None where the file system has no maps.
 
-        Some network and user-space file systems have only private ones.
+        If the file shrinks while it is read, zeros are read, and `check` raises.
         """
-        for access in (mmap.ACCESS_READ, mmap.ACCESS_COPY):
-            try:
-                return mmap.mmap(self.descriptor, 0, access=access)
-            except (OSError, ValueError):  # ValueError: it has shrunk to nothing
-                continue
-        return None
+        if self._pages is None and self.size:
+            with suppress(OSError):
+                self._pages = mapping(self.descriptor, self.size)
+        return self._pages
 
     def stream(self, start: int = 0, stop: int | None = None) -> io.BufferedReader:
         """Return a stream of the bytes `start` to `stop`, with a position of its own."""

@@ -5,8 +5,9 @@ The looks are those of row.pxd, but for a row nothing is left to be gathered fro
 from libc.math cimport INFINITY
 from libc.string cimport memset
 
+from ..memory.memory cimport rows_in_lanes
 from ..simd.simd cimport (
-    add_lanes, count_above, lanes_of, maximum, minimum, predecessor, real, rows_in_lanes, set_lane,
+    add_lanes, count_above, lanes_of, maximum, minimum, predecessor, real, set_lane,
     store_doubles, vec, where_below, where_equal, where_nan, where_zero,
 )
 from ..statistics.lane_sums cimport no_sums, run_sums
