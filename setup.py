@@ -20,6 +20,7 @@ from setuptools.modified import newer_group
 
 KERNELS = Path("fastce/_kernels")
 ISAS = runpy.run_path(str(KERNELS / "isas.py"))["ISAS"]
+MADE_OF = (".h", ".pxd", ".pyx", "isas.py")
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": False,
@@ -48,12 +49,16 @@ CXX in the environment names another compiler.
 
 
 def extension(name: str, source: str, *flags: str) -> Extension:
-    """Return one compiled module; all of them are made again when a header or this file changes."""
+    """Return one compiled module; all of a folder are made again when a header or this file changes."""
+    folder = Path(*name.split(".")[:-1])
     return Extension(
-        f"fastce._kernels.{name}",
-        [f"{KERNELS}/{source}"],
-        include_dirs=[str(KERNELS)],
-        depends=["setup.py", *(str(path) for path in KERNELS.rglob("*.[hp]*"))],
+        name,
+        [f"{folder}/{source}"],
+        include_dirs=[str(folder)],
+        depends=[
+            "setup.py",
+            *(str(path) for path in folder.rglob("*") if str(path).endswith(MADE_OF)),
+        ],
         extra_compile_args=[*FLAGS, *flags],
         language="c++",
     )
@@ -140,8 +145,12 @@ class BuildKernels(build_ext):
 
 setup(
     ext_modules=[
-        extension("cpu", "cpu.pyx"),
-        *(extension(name, "module.pyx", *flags) for name, flags in ISAS.items()),
+        extension("fastce._kernels.cpu", "cpu.pyx"),
+        *(
+            extension(f"fastce._kernels.{name}", "module.pyx", *flags)
+            for name, flags in ISAS.items()
+        ),
+        *([extension("fastce.readers.pages", "pages.pyx")] if sys.platform != "win32" else []),
     ],
     cmdclass={"build_py": BuildPackage, "build_ext": BuildKernels},
 )

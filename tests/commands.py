@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastce.cli import main
-from fastce.evaluation import rows
+from fastce.evaluation.engine import pieces, rows
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -76,7 +76,7 @@ LAYOUTS = {
 
 
 def shrink_blocks(monkeypatch):
-    """Make blocks of few rows, so that small files have many; one row can be more than a block."""
-    monkeypatch.setattr(rows, "BLOCK_BYTES", 100)
-    monkeypatch.setattr(rows, "PAGE_BYTES", 32)
-    monkeypatch.setattr(rows, "BLOCKS_AT_A_TIME", 2)
+    """Make pieces of few rows, so that small files have many; one row can be more than a piece."""
+    for module in (rows, pieces):
+        monkeypatch.setattr(module, "PIECE_BYTES", 100)
+    monkeypatch.setattr(pieces, "CHUNK_BYTES", 300)

@@ -1,4 +1,4 @@
-"""The command line: ``fastce evaluate``, ``fastce class-weights`` and ``fastce config``."""
+"""The command line: ``fastce evaluate``, ``merge``, ``class-weights`` and ``config``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 import fastce
-from fastce.cli import class_weights, config, evaluate
+from fastce.cli import class_weights, config, evaluate, merge
 from fastce.cli.report import Report, complain, silence
 from fastce.readers.errors import InputError
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None, *, bar_after: float = 1.0) -> int:
     Returns
     -------
     int
-        Exit status: 0, 2 for bad usage or input, 130 when interrupted, 141 when whoever read the
+        Exit status: 0, 1 where a condition does not hold, 2 for bad usage or input, 130 when interrupted, 141 when whoever read the
         output has gone.
     """
     try:
@@ -57,8 +57,7 @@ def _run(argv: Sequence[str] | None, bar_after: float) -> int:
     try:
         arguments = _parser().parse_args(argv)
         report = Report(bar_after, bare=getattr(arguments, "json", False))
-        arguments.run(arguments, report)
-        return _DONE
+        return arguments.run(arguments, report) or _DONE
     except SystemExit as stop:  # argparse, after usage, help or version
         return int(stop.code or 0)
     except InputError as error:
@@ -76,7 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fastce {fastce.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, command, text in (
-        ("evaluate", evaluate, "loss and accuracy of the logits in a file"),
+        ("evaluate", evaluate, "loss, accuracy and calibration of the logits in files"),
+        ("merge", merge, "add evaluations that were made in parts"),
         ("class-weights", class_weights, "weights of classes from the labels in a file"),
         ("config", config, "what this installation was built with and uses"),
     ):

@@ -6,12 +6,33 @@ import argparse
 import math
 
 
-def integer(text: str) -> int:
-    """Read an integer that fits into 64 bits, as labels do."""
+def label(text: str) -> int:
+    """Read an integer that a label can be: one of 64 bits, with a sign or without."""
     value = _integer(text)
-    if not -(2**63) <= value < 2**63:
-        raise argparse.ArgumentTypeError(f"{text} does not fit into 64 bits")
+    if not -(2**63) <= value < 2**64:
+        raise argparse.ArgumentTypeError(f"{text} is not from -2**63 to 2**64 - 1, as labels are")
     return value
+
+
+def axis(text: str) -> int:
+    """Read the number of an axis, from the front or, negative, from the back."""
+    value = _integer(text)
+    if not -64 <= value < 64:
+        raise argparse.ArgumentTypeError(f"{text} is not the number of an axis")
+    return value
+
+
+def count(text: str) -> int:
+    """Read an integer of at least 0."""
+    value = _integer(text)
+    if not 0 <= value < 2**60:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 0 and below 2**60")
+    return value
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """Read integers of at least 1, with commas between them."""
+    return tuple(sorted({positive(part) for part in text.split(",")}))
 
 
 def positive(text: str) -> int:
@@ -43,6 +64,14 @@ def weight(text: str) -> float:
     value = _number(text)
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not a finite number of at least 0")
+    return value
+
+
+def above_zero(text: str) -> float:
+    """Read a finite number above 0."""
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number above 0")
     return value
 
 

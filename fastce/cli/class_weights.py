@@ -15,8 +15,10 @@ import fastce
 from fastce.cli import arguments as parse
 from fastce.cli.report import Report
 from fastce.readers.errors import InputError
-from fastce.readers.formats import NAMES, open_array
+from fastce.readers.formats import NAMES
+from fastce.readers.opening import open_source
 from fastce.readers.source import Source, check_labels
+from fastce.readers.spool import mapped
 
 _METHODS = ("log", "balanced", "inverse", "effective", "median")
 _PIECE = 1 << 20  # labels counted between two steps of the progress bar
@@ -33,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--classes", type=parse.positive, metavar="N", help="default: the largest label + 1")
     add(
         "--ignore-index",
-        type=parse.integer,
+        type=parse.label,
         default=-100,
         metavar="LABEL",
         help="a label that is not counted; default: -100",
@@ -58,11 +60,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, report: Report) -> None:
     """Count, weigh, write, and print."""
     output = arguments.output
-    labels = open_array(arguments.labels, "labels", report)
+    labels = mapped(open_source(arguments.labels, "labels", report), report)
     check_labels(labels)
     if output is not None and _same_file(output, arguments.labels):
         raise InputError(f"{output}: is the file of the labels, expected another as --output")
     counts = _count(labels, arguments.classes, arguments.ignore_index, report)
+    labels.check()
     if arguments.zero_weight is None and not counts.all():
         if not counts.any():
             raise InputError(f"{labels.name}: holds no label that counts, expected some")
@@ -93,19 +96,21 @@ def _count(
         counts = np.zeros(classes or 1, np.int64)
     except (MemoryError, ValueError) as error:
         raise InputError(f"--classes {classes}: not enough memory: {error}") from error
-    in_memory_order = labels.array.ravel(order="K")  # a view, as maps are in C or Fortran order
-    with report.progress("counting", labels.array.size) as advance:
-        for start in range(0, labels.array.size, _PIECE):
+    array = labels.array
+    assert array is not None
+    in_memory_order = array.ravel(order="K")  # a view, as maps are in C or Fortran order
+    with report.progress("counting", array.size) as advance:
+        for start in range(0, array.size, _PIECE):
             piece = in_memory_order[start : start + _PIECE]
             kept = piece != ignore_index
             if classes is None:
-                counts = _grown(counts, piece, kept, labels, start)
+                counts = _grown(counts, piece, kept, labels.name, array, start)
             outside = kept & ((piece < 0) | (piece >= len(counts)))
             if outside.any():
                 first = int(outside.argmax())
                 accepted = "0 or more" if classes is None else f"0 to {classes - 1}"
                 raise InputError(
-                    f"{labels.name}: labels[{_place(labels.array, start + first)}] is "
+                    f"{labels.name}: labels[{_place(array, start + first)}] is "
                     f"{piece[first]}, expected {accepted}, or ignore_index {ignore_index}"
                 )
             counts += fastce.class_counts(piece, len(counts), ignore_index=ignore_index)
@@ -123,14 +128,15 @@ def _grown(
     counts: npt.NDArray[np.int64],
     piece: npt.NDArray[Any],
     kept: npt.NDArray[np.bool_],
-    labels: Source,
+    name: str,
+    labels: npt.NDArray[Any],
     start: int,
 ) -> npt.NDArray[np.int64]:
     largest = int(piece.max(initial=0, where=kept))
     if largest >= _MOST_CLASSES:
         at = start + int((kept & (piece == largest)).argmax())
         raise InputError(
-            f"{labels.name}: labels[{_place(labels.array, at)}] is {largest}, expected less than "
+            f"{name}: labels[{_place(labels, at)}] is {largest}, expected less than "
             f"2**24, or --classes, the number of classes"
         )
     return np.pad(counts, (0, max(0, largest + 1 - len(counts))))
@@ -172,7 +178,7 @@ def _show(
             "method": arguments.method,
             "normalize": arguments.normalize,
             "rows": rows,
-            "ignored_rows": labels.array.size - rows,
+            "ignored_rows": math.prod(labels.shape) - rows,
             "classes": [dict(zip(columns, line, strict=True)) for line in lines],
         }
     )

@@ -9,10 +9,14 @@ from fastce.cli.report import Report
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments: it has none."""
+    """Add the command's arguments."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 
 
-def run(_arguments: argparse.Namespace, _report: Report) -> None:
+def run(arguments: argparse.Namespace, report: Report) -> None:
     """Print the configuration."""
-    fastce.show_config()
+    if arguments.json:
+        report.json(fastce.show_config(mode="dict"))
+    else:
+        fastce.show_config()

@@ -1,194 +1,191 @@
-"""``fastce evaluate``: the loss and accuracy of a classifier whose logits lie in a file."""
+"""``fastce evaluate``: what a classifier's or language model's logits in files are worth."""
 
 from __future__ import annotations
 
 import argparse
-import math
 import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 import fastce
 from fastce.cli import arguments as parse
-from fastce.cli.report import Report, cell_text
-from fastce.evaluation.block import Options
-from fastce.evaluation.evaluate import evaluate
-from fastce.evaluation.rows import Rows
-from fastce.evaluation.totals import ClassTotals, Totals
+from fastce.cli import evaluation_options as options
+from fastce.cli.conditions import unmet
+from fastce.cli.evaluation_output import Pass, show
+from fastce.cli.report import Report, complain
+from fastce.cli.state_file import load, save
+from fastce.evaluation.engine.class_vectors import class_weights_of, token_bytes_of
+from fastce.evaluation.engine.evaluate import marker
+from fastce.evaluation.engine.inputs import Given, Layout, open_pairs
+from fastce.evaluation.engine.pairs import Pair, notes_on
+from fastce.evaluation.engine.row_file import RowFile
+from fastce.evaluation.engine.run import Known, Listener, Rules, run_pairs, threads_for
+from fastce.evaluation.state import Evaluation
 from fastce.readers.errors import InputError
-from fastce.readers.formats import NAMES, SEVERAL, holds_several, open_array
-from fastce.readers.source import Source
+from fastce.readers.opening import open_source
 
 _SAMPLE = Path(__file__).parents[1] / "data"
-_MOST_THREADS = 16  # more would wait for the interpreter, and each takes a few megabytes
+_IGNORED = (-100,)
+_HARDEST = 50  # rows that a state keeps if no more are asked for
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.description = (
-        "Evaluate a classifier: mean cross-entropy, perplexity and accuracy of the logits in a "
-        "file. Without files, those of a classifier of handwritten digits that comes with fastce."
+        "Evaluate a classifier or language model from the logits in files, which are read once: "
+        "cross-entropy, perplexity, accuracy, calibration, with standard errors. Without files, "
+        "a classifier of handwritten digits that comes with fastce."
     )
-    add = parser.add_argument
-    add("logits", nargs="?", type=Path, metavar="LOGITS", help=f"{NAMES}, shape (..., classes)")
+    options.add_files(parser)
+    options.add_loss(parser)
+    options.add_results(parser)
+    add = parser.add_argument_group("run").add_argument
     add(
-        "labels",
-        nargs="?",
+        "--state",
         type=Path,
-        metavar="LABELS",
-        help=f"{NAMES} of integers, shape (...); may be left out if LOGITS is a {SEVERAL} with "
-        "both",
+        metavar="FILE",
+        help="keep the exact sums here, written after each file: started again, the command goes "
+        "on with the files that are left; 'fastce merge' adds such files",
     )
     add(
-        "--ignore-index",
-        type=parse.integer,
-        default=-100,
-        metavar="LABEL",
-        help="rows with this label do not count; default: -100",
-    )
-    add("--class-weight", type=Path, metavar="FILE", help=".npy with one weight for each class")
-    add(
-        "--label-smoothing",
-        type=parse.fraction,
-        default=0.0,
-        metavar="E",
-        help="share of the target that is spread over all classes, 0 to 1; default: 0",
+        "--rows",
+        type=Path,
+        metavar="FILE",
+        help="write what was found for each row: .npy or .parquet",
     )
     add("--threads", type=parse.positive, metavar="N", help="default: as 'fastce config' tells")
-    add("--per-class", action="store_true", help="also rows, loss and accuracy of each class")
-    add("--json", action="store_true", help="print one JSON object and nothing else")
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace, report: Report) -> None:
-    """Evaluate, and print."""
-    logits, labels = _sources(arguments.logits, arguments.labels, report)
-    rows = Rows(logits, labels)
-    weights = None
-    if arguments.class_weight is not None:
-        weights = _weights(open_array(arguments.class_weight, "class_weight", report), rows.classes)
-    options = Options(
-        weights, arguments.label_smoothing, arguments.ignore_index, arguments.per_class
-    )
+def run(arguments: argparse.Namespace, report: Report) -> int:
+    """Evaluate, print, and return the exit status."""
+    pairs = open_pairs(_given(arguments), _layout(arguments), report)
+    rules = _rules(arguments)
+    state = _new_state(arguments, pairs[0].classes, rules, report)
+    if arguments.state is not None and arguments.state.exists():
+        state = load(arguments.state, state)
+    left = _left(pairs, state)
+    if len(left) < len(pairs):
+        complain(f"note: {len(pairs) - len(left)} of {len(pairs)} files are in {arguments.state}")
     config = fastce.show_config(mode="dict")
-    threads = min(arguments.threads or config["threads"], rows.most_threads, _MOST_THREADS)
-
-    with report.progress("evaluating", rows.count) as advance:
+    threads = threads_for(left, arguments.threads or config["threads"])
+    with (
+        _row_file(arguments.rows, pairs, left) as rows,
+        report.progress("evaluating", sum(pair.rows for pair in left)) as advance,
+    ):
+        listener = _Listener(arguments.state, state, rows, advance)
         begun = time.perf_counter()
-        totals = evaluate(rows, options, threads, advance)
+        run_pairs(left, state, rules, threads, listener)
         elapsed = time.perf_counter() - begun
-
-    result = _summary(rows, totals, elapsed)
-    result |= {"instruction_set": config["instruction_set"], "threads": threads}
-    table = _per_class(totals.classes, weights) if totals.classes is not None else None
-    if arguments.json:
-        files = {"logits": logits.name, "labels": labels.name}
-        shapes = {"shape": logits.array.shape, "dtype": logits.array.dtype.name}
-        report.json(files | shapes | result | ({"per_class": table} if table is not None else {}))
-        return
-    report.facts(_facts(logits, labels, result))
-    if table is not None:
-        report.table(
-            ("class", "rows", "loss", "accuracy"), [tuple(line.values()) for line in table]
-        )
+    for text in dict.fromkeys(text for pair in pairs for text in notes_on(pair)):
+        complain(f"note: {text}")
+    if arguments.state is not None and not left:
+        save(arguments.state, state)
+    result = state.result()
+    show(arguments, result, report, Pass(pairs, left, rules, elapsed, threads))
+    return unmet(arguments, result)
 
 
-def _sources(logits: Path | None, labels: Path | None, report: Report) -> tuple[Source, Source]:
-    if logits is None:
-        logits, labels = _SAMPLE / "digits_logits.npy", _SAMPLE / "digits_labels.npy"
-    both = labels is None
-    if labels is None:
-        if not holds_several(logits):
-            raise InputError(f"{logits}: holds no labels, expected LABELS or a {SEVERAL} with both")
-        labels = logits
-    return (
-        open_array(logits, "logits", report, named=both),
-        open_array(labels, "labels", report, named=both),
+class _Listener(Listener):
+    """Moves the bar, writes rows and states, and says what should be known."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        state: Evaluation,
+        rows: RowFile | None,
+        advance: Callable[[int], object],
+    ) -> None:
+        self._path, self._state, self._rows, self._advance = path, state, rows, advance
+
+    def advance(self, rows: int) -> None:
+        self._advance(rows)
+
+    def note(self, text: str) -> None:
+        complain(f"note: {text}")
+
+    def keep(self, pair: Pair, known: Known) -> None:
+        if self._rows is not None:
+            self._rows.keep(pair, known)
+
+    def done(self, pair: Pair) -> None:
+        if self._path is not None:
+            save(self._path, self._state)
+
+
+def _given(arguments: argparse.Namespace) -> Given:
+    logits: Sequence[Any] = arguments.logits
+    labels: Sequence[Any] | None = arguments.labels
+    if not logits:
+        if labels is not None:
+            raise InputError("--labels is given, expected LOGITS as well")
+        logits, labels = [_SAMPLE / "digits_logits.npy"], [_SAMPLE / "digits_labels.npy"]
+    elif labels is None and len(logits) == 2:
+        logits, labels = logits[:1], logits[1:]
+    return Given(list(logits), labels, arguments.mask, arguments.groups)
+
+
+def _layout(arguments: argparse.Namespace) -> Layout:
+    return Layout(
+        arguments.axis,
+        arguments.loss == "sigmoid",
+        arguments.key,
+        arguments.labels_key,
+        arguments.dtype,
+        arguments.shift,
     )
 
 
-def _weights(source: Source, classes: int) -> npt.NDArray[np.float64]:
-    """Check the class weights: what the library would say of them does not name their file."""
-    weights = source.array
-    if weights.dtype.kind not in "biuf":
-        raise InputError(
-            f"{source.name}: weights have dtype {weights.dtype}, expected real numbers"
-        )
-    if weights.shape != (classes,):
-        raise InputError(
-            f"{source.name}: weights have shape {weights.shape}, expected {(classes,)}, "
-            "a weight for each class of the logits"
-        )
-    with np.errstate(over="ignore"):  # a long double past float64 is as good as infinite
-        values = np.ascontiguousarray(weights, np.float64)
-    good = np.isfinite(values) & (values >= 0)
-    if not good.all():
-        first = int(good.argmin())
-        raise InputError(
-            f"{source.name}: weights[{first}] is {weights[first]}, expected a finite number >= 0"
-        )
-    return values
+def _rules(arguments: argparse.Namespace) -> Rules:
+    ignored = tuple(dict.fromkeys(arguments.ignore_index or _IGNORED))
+    return Rules(ignored, arguments.shift, arguments.probabilities)
 
 
-def _summary(rows: Rows, totals: Totals, elapsed: float) -> dict[str, Any]:
-    loss = _ratio(totals.loss, totals.weight)
-    return {
-        "classes": rows.classes,
-        "rows": rows.count,
-        "ignored_rows": rows.count - totals.rows,
-        "loss_nats": loss,
-        "loss_bits": loss / math.log(2),
-        "perplexity": _exp(loss),
-        "accuracy": _ratio(totals.hits, totals.rows),
-        "elapsed_seconds": elapsed,
-        "gigabytes_per_second": _ratio(rows.logits.nbytes / 1e9, elapsed),
-    }
-
-
-def _per_class(
-    totals: ClassTotals, weights: npt.NDArray[np.float64] | None
-) -> list[dict[str, Any]]:
-    """Return a line for each class; its loss is the weighted mean of its own rows."""
-    weights = np.ones(len(totals.rows)) if weights is None else weights
-    columns = (totals.rows, totals.loss, weights, totals.hits)
-    return [
-        {
-            "class": index,
-            "rows": rows,
-            "loss_nats": _ratio(loss, rows * weight),
-            "accuracy": _ratio(hits, rows),
-        }
-        for index, (rows, loss, weight, hits) in enumerate(
-            zip(*(column.tolist() for column in columns), strict=True)
-        )
-    ]
-
-
-def _facts(logits: Source, labels: Source, result: dict[str, Any]) -> list[tuple[str, str]]:
-    return [
-        ("logits", f"{logits.name} {logits.array.shape} {logits.array.dtype.name}"),
-        ("labels", f"{labels.name}"),
-        ("rows", str(result["rows"])),
-        ("ignored rows", str(result["ignored_rows"])),
-        ("loss", f"{cell_text(result['loss_nats'])} nats, {cell_text(result['loss_bits'])} bits"),
-        ("perplexity", cell_text(result["perplexity"])),
-        ("accuracy", f"{cell_text(100 * result['accuracy'])} %"),
-        ("elapsed", f"{result['elapsed_seconds']:.3g} s"),
-        ("throughput", f"{result['gigabytes_per_second']:.3g} GB/s"),
-        ("instruction set", result["instruction_set"]),
-        ("threads", str(result["threads"])),
-    ]
-
-
-def _ratio(amount: float, whole: float) -> float:
-    return amount / whole if whole else math.nan
-
-
-def _exp(value: float) -> float:
+def _new_state(
+    arguments: argparse.Namespace, classes: int, rules: Rules, report: Report
+) -> Evaluation:
+    weights = token_bytes = None
+    if arguments.class_weight is not None:
+        source = open_source(arguments.class_weight, "class_weight", report)
+        weights = class_weights_of(source, classes)
+    if arguments.token_bytes is not None:
+        source = open_source(arguments.token_bytes, "token_bytes", report)
+        token_bytes = token_bytes_of(source, classes)
     try:
-        return math.exp(value)
-    except OverflowError:
-        return math.inf
+        return Evaluation(
+            classes,
+            class_weight=weights,
+            label_smoothing=arguments.label_smoothing,
+            ignore_index=marker(rules.ignored),
+            temperature=arguments.temperature,
+            hardest=max(_HARDEST, arguments.hardest),
+            loss=arguments.loss,
+            token_bytes=token_bytes,
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def _left(pairs: list[Pair], state: Evaluation) -> list[Pair]:
+    """Return the pairs whose rows are not in the state."""
+    seen = state.result().sources
+    return [
+        pair
+        for pair in pairs
+        if pair.rows == 0 or (0, pair.rows) not in seen.get(pair.source or "", ())
+    ]
+
+
+def _row_file(
+    path: Path | None, pairs: list[Pair], left: list[Pair]
+) -> AbstractContextManager[RowFile | None]:
+    if path is None:
+        return nullcontext()
+    if len(left) < len(pairs):
+        raise InputError(
+            f"{path}: --rows needs every file, and some are in the --state already; expected "
+            "another --state"
+        )
+    return RowFile(path, pairs)

@@ -54,7 +54,7 @@ class Report:
             _write("".join(f"{cell_text(cell):>{_COLUMN}}" for cell in row).rstrip() + "\n")
 
     def json(self, value: object) -> None:
-        """Print one JSON object; a float that JSON cannot write becomes its name as a string."""
+        """Print one JSON object; a float that JSON cannot write becomes null."""
         import json
 
         _write(json.dumps(_finite(value), allow_nan=False) + "\n")
@@ -139,5 +139,5 @@ def _finite(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        return None
     return value

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from commands import CLASSES, LAYOUTS, refused, run, save, shrink_blocks, some_rows
 
+from fastce.readers.formats import SEVERAL
+
 
 @pytest.fixture
 def small_blocks(monkeypatch):
@@ -74,8 +76,8 @@ def test_logits_of_no_use(capsys, tmp_path, dtype):
     y = save(tmp_path / "y.npy", np.zeros(3, np.int64))
     message = refused(capsys, "evaluate", x, y)
     assert message.startswith(f"{x}: logits have dtype {np.dtype(dtype)}")
-    assert message.endswith(", expected float32, float64 or float16")
-    assert ("bfloat16" in message) == (dtype == "V2")
+    assert message.endswith(", expected float32, float64, float16 or bfloat16")
+    assert ("bfloat16 if" in message) == (dtype == "V2")
 
 
 def test_no_classes(capsys, tmp_path):
@@ -111,8 +113,8 @@ def header(text, version=(1, 0)):
 FORMAT = "{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}\n"
 
 BROKEN = {
-    "empty": (b"", "expected a .npy or .npz file"),
-    "text": (b"1,2,3\n", "expected a .npy or .npz file"),
+    "empty": (b"", "is empty, expected .npy, .npz"),
+    "text": (b"1,2,3\n", "is text, expected .npy, .npz"),
     "magic alone": (b"\x93NUMPY", "not a valid .npy header"),
     "half a header": (header(FORMAT.format("<f8", "(3, 4)"))[:30], "not a valid .npy header"),
     "not a dictionary": (header("[1, 2]"), "not a valid .npy header"),
@@ -121,7 +123,7 @@ BROKEN = {
     "negative shape": (header(FORMAT.format("<f8", "(-3, 4)")), "shape (-3, 4) is negative"),
     "huge shape": (header(FORMAT.format("<f8", f"({2**70}, 0)")), "is not usable"),
     "many axes": (header(FORMAT.format("<f8", 70 * (1,))) + bytes(8), "is not usable"),
-    "version 3": (header(FORMAT.format("<f8", "(3, 4)"), (3, 0)), "format version (3, 0)"),
+    "version 4": (header(FORMAT.format("<f8", "(3, 4)"), (4, 0)), "format version (4, 0)"),
     "truncated": (
         header(FORMAT.format("<f8", "(3, 4)")) + bytes(95),
         "truncated: float64 data of shape (3, 4) are 96 bytes, the file holds 95",
@@ -178,13 +180,13 @@ def test_pickles_are_never_loaded(capsys, tmp_path, files):
 def test_files_that_cannot_be_opened(capsys, tmp_path, files):
     missing = tmp_path / "missing.npy"
     assert refused(capsys, "evaluate", missing, files[1]) == (
-        f"{missing}: No such file or directory, expected a readable .npy or .npz file"
+        f"{missing}: No such file or directory, expected a readable file"
     )
     assert refused(capsys, "evaluate", files[0], tmp_path) == (
-        f"{tmp_path}: is a directory, expected a .npy or .npz file"
+        f"{tmp_path}: is a directory, expected a file"
     )
     assert refused(capsys, "evaluate", files[0]) == (
-        f"{files[0]}: holds no labels, expected LABELS or a .npz with both"
+        f"{files[0]}: holds no labels, expected LABELS or a {SEVERAL} with both"
     )
     assert refused(capsys, "evaluate", missing).startswith(f"{missing}: No such file")
 

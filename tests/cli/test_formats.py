@@ -11,14 +11,16 @@ from commands import refused, run
 
 import fastce.readers
 from fastce.readers import formats
-from fastce.readers.source import Format, Source
+from fastce.readers.formats.format import Format
+from fastce.readers.source import ArraySource
 
 RAW = Format(
     ".f4",
-    is_format=lambda head: head.startswith(b"F4"),
+    is_format=lambda head, _: head.startswith(b"F4"),
     holds_several=False,
-    read=lambda file, path, wanted, report: Source(
-        f"{path} ({wanted.role})", np.frombuffer(file.read()[2:], np.float32).reshape(-1, 3)
+    read=lambda file, wanted, _: ArraySource(
+        np.frombuffer(file.stream().read()[2:], np.float32).reshape(-1, 3),
+        f"{file.name} ({wanted.role})",
     ),
 )
 
@@ -39,18 +41,18 @@ def test_a_format_that_is_listed_is_read(capsys, monkeypatch, files):
 
 
 def test_one_that_is_not_is_refused(capsys, files):
-    expected = f"{files[0]}: expected a .npy or .npz file, found neither's first bytes"
+    expected = f"{files[0]}: has the first bytes of no format that is read: {formats.NAMES}"
     assert refused(capsys, "evaluate", *files) == expected
 
 
 def test_names_of_formats_in_a_sentence():
-    assert formats._listed([".a"]) == ".a"
-    assert formats._listed([".a", ".b"]) == ".a or .b"
-    assert formats._listed([".a", ".b", ".c"]) == ".a, .b or .c"
+    assert formats.listed([".a"]) == ".a"
+    assert formats.listed([".a", ".b"]) == ".a or .b"
+    assert formats.listed([".a", ".b", ".c"]) == ".a, .b or .c"
 
 
 def test_readers_need_nothing_of_the_package():
-    for path in Path(fastce.readers.__file__).parent.glob("*.py"):
+    for path in Path(fastce.readers.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom):
                 top, _, rest = str(node.module).partition(".")

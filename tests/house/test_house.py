@@ -32,11 +32,15 @@ MAY_USE = {
     "class_weighting": {"_dispatch", "_validation", "_kernels"},
     "statistics": {"_dispatch", "_validation", "_kernels"},
     "config": {"_dispatch", "_kernels", "fastce"},
-    "fastce": {"_version", "losses", "activations", "class_weighting", "statistics", "config"},
+    "fastce": {
+        "_version", "losses", "activations", "class_weighting", "config", "statistics",
+        "evaluation", "readers",
+    },
     "readers": set(),
-    "evaluation": {"readers", "fastce"},
+    "evaluation": {"readers", "_validation", "fastce"},
     "compat": {"fastce"},
     "cli": {"evaluation", "readers", "fastce"},
+    "dask": {"evaluation", "readers", "fastce"},
     "__main__": {"cli"},
 }
 # Rooms that use the public names of the package alone.
