@@ -77,7 +77,7 @@ inline void seek(StreamWriter& w, char* p) {
 // Where the next bytes of the run are to be written.
 FASTCE_INLINE char* reserve(const StreamWriter& w) { return w.direct ? w.out : w.stage + w.filled; }
 
-// Says that n more bytes are where reserve() told; full lines leave the stage, or stay until send_lines() or send_all().
+// Says that n more bytes are where reserve() told. Full lines leave the stage; with commit_later, when they are sent.
 FASTCE_INLINE void commit_later(StreamWriter& w, ptrdiff_t n) {
     if (w.direct) w.out += n;
     else w.filled += n;
