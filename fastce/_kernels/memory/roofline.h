@@ -12,6 +12,7 @@ inline int64_t sweep_bytes(const char* p, ptrdiff_t n) {
     ptrdiff_t i = 0;
     for (; i + step <= n; i += step) {
         typename vec<double>::bits x, y;
+        for (ptrdiff_t k = 0; k < step; k += kLine) prefetch_ahead(p + i + k);
         memcpy(&x, p + i, sizeof x);
         memcpy(&y, p + i + sizeof x, sizeof y);
         a ^= x;

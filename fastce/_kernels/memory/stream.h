@@ -77,7 +77,7 @@ inline void seek(StreamWriter& w, char* p) {
 // Where the next bytes of the run are to be written.
 FASTCE_INLINE char* reserve(const StreamWriter& w) { return w.direct ? w.out : w.stage + w.filled; }
 
-// Says that n more bytes are where reserve() told; full lines leave the stage, or stay until send_lines() or send_all().
+// Says that n more bytes are where reserve() told. Full lines leave the stage; with commit_later, when they are sent.
 FASTCE_INLINE void commit_later(StreamWriter& w, ptrdiff_t n) {
     if (w.direct) w.out += n;
     else w.filled += n;
@@ -87,10 +87,11 @@ FASTCE_INLINE void commit(StreamWriter& w, ptrdiff_t n) {
     send_all(w);
 }
 
-// How many bytes are missing to the end of a line; from there on whole lines may be written by stream(), and stores of
-// a direct writer cross no line, which would cost them twice the time.
+// How many bytes are missing to the end of a line; from there on whole lines may be written by stream(). A direct writer
+// needs no lines, but where a vector is as long as one, stores that cross lines take twice the time.
 FASTCE_INLINE ptrdiff_t line_gap(const StreamWriter& w) {
-    return -(w.direct ? reinterpret_cast<intptr_t>(w.out) : w.filled) & (kLine - 1);
+    constexpr bool aligns = sizeof(vec<double>) == kLine;
+    return -(!w.direct ? w.filled : aligns ? reinterpret_cast<intptr_t>(w.out) : 0) & (kLine - 1);
 }
 
 // One whole vector past the caches, to memory as aligned as the vector is long.

@@ -189,8 +189,8 @@ template <class T> inline bool has_nan(const T* p, ptrdiff_t n, ptrdiff_t stride
 }
 
 // How far ahead memory is asked for, in bytes: by tiles, which read and compute in turns, and by loops that read on and
-// on. Intel's processors fetch ahead within a page themselves, which asking for memory beyond it disturbs (docs/decisions/
-// 0022); AMD's want it earlier.
+// on. Intel's processors fetch ahead within a page themselves, and asking for memory beyond it disturbs them; AMD's want
+// it earlier (docs/decisions/0022).
 constexpr ptrdiff_t kAhead = 8192;
 #if defined(__x86_64__) || defined(__i386__)
 inline ptrdiff_t distance_in_loops() {

@@ -1,5 +1,5 @@
-// Exponentials, two vectors at a time, in a function that is never inlined: within a longer one GCC keeps their constants
-// in memory.
+// Exponentials, two vectors at a time, in a function that is never inlined: within a longer one GCC keeps their
+// constants in memory.
 #pragma once
 
 #include "simd/exp.h"

@@ -19,19 +19,19 @@ template <class T> struct gradient_lines {
     bool direct;
 };
 
-// Writes vectors, two at a time in half precision, until no class before `until` is missing. Where the scale is a number,
-// so is every product.
+// Writes vectors, two at a time in half precision, until no class before `until` is missing. Where the scale is a
+// finite number, no product is NaN.
 template <class T> FASTCE_APART void write_lines(gradient_lines<T>* g, ptrdiff_t until) {
     constexpr ptrdiff_t width = vec<T>::lanes, step = sizeof(T) == 2 ? 2 * width : width;
     const gradient_lines<T> of = *g;
     const ptrdiff_t stop = until < of.end ? until : of.end;
     const bool has_label = of.label >= of.next && of.label < stop + step;
-    const bool numbers = of.prob_scale_hi.v[0] - of.prob_scale_hi.v[0] == 0;
+    const bool finite = of.prob_scale_hi.v[0] - of.prob_scale_hi.v[0] == 0;
     auto gradient_at = [&](ptrdiff_t k) __attribute__((always_inline)) {
         return gradient_of(load_lanes(of.exps, k), of.prob_scale_hi, of.prob_scale_lo, of.uniform_offset);
     };
     ptrdiff_t k = of.next;
-    if (step > width && numbers && !has_label) {
+    if (step > width && finite && !has_label) {
         for (; k < stop; k += step) {
             const vec<T> a = gradient_at(k), b = gradient_at(k + width);
             if (of.direct) store_two(of.out + k, a.v, b.v);

@@ -1,7 +1,8 @@
 """What a long row leaves behind: its gradient, the diagonal of its Hessian, or its log_softmax.
 
 Design. A group of rows that have been swept waits (Pending) until the next one is swept; then each row's
-output goes out block by block. Whole cache lines go straight from registers to memory; what begins or ends
+output goes out piece by piece: in the sweep itself (gradient_lines.h) where it is kept exponentials times a
+number, else block by block. Whole cache lines go straight from registers to memory; what begins or ends
 within a line passes through the writer's stage (stream.h)."""
 
 from libc.math cimport INFINITY
@@ -166,7 +167,7 @@ cdef inline void put_out(
 cdef inline gradient_lines[real] begin_lines(
     Py_ssize_t n, const Places* at, const vec[real]* exps, row_terms[real]* t, writer* w,
 ) noexcept nogil:
-    """The common case of put_out(): n kept exponentials times the scale, of which the whole lines are still to come."""
+    """n kept exponentials times the scale, of which all but the whole lines is written: most of put_out()."""
     cdef gradient_lines[real] lines
     cdef const real* x = NULL
     cdef Py_ssize_t head = head_of(w, n, x), tail = tail_of(head, n, x)

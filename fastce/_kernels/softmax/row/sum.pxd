@@ -4,8 +4,8 @@ Design. (a) exp(x - shift) needs a shift that is only near the row's maximum (sh
 are swept first; rows whose sums are out of range are swept again from their maximum. (b) The term of the
 reference class comes out of the sum again, as exactly as it went in (row_group.pxd says what that is good
 for). (c) For the gradient the exponentials of a group stay in a scratch, and while one group is swept the
-gradients of the group before stream out: reading and writing overlap. Rows too long for a scratch compute
-their exponentials again."""
+gradients of the group before stream out, some vectors of each in turns (gradient_lines.h): reading and
+writing overlap. Rows too long for a scratch compute their exponentials again."""
 
 from libc.math cimport INFINITY
 
@@ -87,7 +87,7 @@ cdef inline void sweep_and_write(
 cdef inline void read_label_logits(
     const Problem* p, const real* x, Py_ssize_t label, Sums* s, Py_ssize_t i
 ) noexcept nogil:
-    """The label's logit, and that of the element whose exponential was added to its own (exp_sums.h)."""
+    """The label's logit, and that of the element whose exponential was added to its own (sums.h)."""
     cdef Py_ssize_t width = lanes_of(<vec[real]*> NULL)
     s.label_logit[i] = s.partner_logit[i] = -INFINITY
     if label < 0:

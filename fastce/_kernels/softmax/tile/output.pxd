@@ -32,7 +32,7 @@ cdef struct Tile:
     char* logits
     char* rows
     row_sums_of_lanes* sums
-    writer* waiting  # holds the gradient of the tile before, to be sent while this one is read; NULL: does not
+    writer* waiting  # holds the gradient of the tile before, to be sent while this one is read; or NULL
     bint two_classes, transposed
 
 

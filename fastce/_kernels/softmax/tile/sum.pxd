@@ -90,7 +90,7 @@ cdef inline Tile tile_in(const Problem* p, char* scratch) noexcept nogil:
 cdef inline void exps_as_they_lie(
     const real* x, Py_ssize_t n, vec[real]* exps, Py_ssize_t lanes, writer* waiting
 ) noexcept nogil:
-    """exp(x) of all n logits; zeros up to `lanes`. Meanwhile lines that wait are written, if there is a writer."""
+    """exp(x) of all n logits; zeros up to `lanes`. Meanwhile lines are sent that a writer has, if given."""
     cdef Py_ssize_t k, width = lanes_of(exps), piece = n
     cdef const real* ahead = x + kAhead // <Py_ssize_t> sizeof(real)
     if waiting != NULL and not waiting.direct:
