@@ -15,8 +15,8 @@
 namespace fastce {
 
 // Rows of fewer classes are transposed. Per vector this costs more than sums by a tree and labels one by one, and
-// per row less; where a vector has four lanes it hardly pays.
-constexpr ptrdiff_t kFewClasses = vec<float>::lanes < 8 ? 0 : 13;
+// per row less: the more rows a vector has, the more classes it pays for; with four lanes it hardly does.
+constexpr ptrdiff_t kFewClasses = vec<float>::lanes < 8 ? 0 : vec<float>::lanes < 16 ? 13 : 21;
 
 // Four lanes at p, and at every `pitch` after it, as many as fill a vector.
 FASTCE_INLINE vec<float> load_quads(const float* p, ptrdiff_t pitch) { return load_groups_of_four(p, pitch); }
