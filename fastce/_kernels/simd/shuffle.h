@@ -21,7 +21,9 @@ template <class T> struct rotation {
     explicit rotation(int by)
         : source((lane_numbers<float>() - by * (vec<float>::lanes / vec<T>::lanes)) & (vec<float>::lanes - 1)),
           wrapped(lane_numbers<T>() < by) {}
-    FASTCE_INLINE vec<T> operator()(vec<T> v) const { return (typename vec<T>::raw)permute_lanes((raw_float)v.v, source); }
+    FASTCE_INLINE vec<T> operator()(vec<T> v) const {
+        return (typename vec<T>::raw)permute_lanes((raw_float)v.v, source);
+    }
     // The vector between two neighbours, both moved: what left the first, then what stayed in the second.
     FASTCE_INLINE vec<T> joined(vec<T> a, vec<T> b) const { return select<T>(wrapped, a, b); }
 };

@@ -32,8 +32,9 @@ cdef inline Cut cut_problem(const Problem* p) noexcept nogil:
     Rows side by side are cut into larger blocks, since a block begins and ends with a part of a line for each
     class, and each within a plane of them if planes are large enough.
     """
-    cdef Py_ssize_t rows = p.outer * p.inner, elements = rows * p.classes, per_block = elements_per_block(elements)
-    cdef Py_ssize_t whole = GROUP if p.inner == 1 else rows_of_columns(p), block
+    cdef Py_ssize_t rows = p.outer * p.inner, elements = rows * p.classes, block, parts
+    cdef Py_ssize_t per_block = elements_per_block(elements)
+    cdef Py_ssize_t whole = GROUP if p.inner == 1 else rows_of_columns(p)
     if p.inner > 1:
         per_block = max(per_block, min(MOST_ELEMENTS, elements // 64))
     block = max(per_block // p.classes, min(16, (rows + 31) // 32), 1)
@@ -41,8 +42,8 @@ cdef inline Cut cut_problem(const Problem* p) noexcept nogil:
         block = block // whole * whole
     if block >= 2 * p.inner:
         return cut_rows(rows, block // p.inner * p.inner)
-    block = (p.inner + block // 2) // block
-    return cut_planes(p.outer, p.inner, (p.inner + whole * block - 1) // (whole * block) * whole)
+    parts = (p.inner + block // 2) // block * whole
+    return cut_planes(p.outer, p.inner, (p.inner + parts - 1) // parts * whole)
 
 
 cdef inline Py_ssize_t kept_bytes(const Problem* p, real* like) noexcept nogil:
@@ -137,7 +138,7 @@ cdef inline int run_rows(
     work.cut = cut_problem(p)
     work.scratch_bytes = stage_bytes(p.streaming) + layout_bytes(p, like)
     if p.inner == 1 and is_short(p):
-        work.prepare, work.shared_bytes = prepare, p.classes * sizeof(vec[real])
+        work.prepare, work.shared_bytes = prepare, 2 * p.classes * sizeof(vec[real])
     run_blocks(&work, num_threads, total)
     count_without_weights(p, total)
     return 0

@@ -1,9 +1,9 @@
 // Loops over rows that lie side by side: exponentials, sums and output of one class at a time.
 //
-// Design. Lane i of a run of vectors belongs to row i. Exponentials are taken of a few classes first and
-// added up afterwards: a processor looks ahead some 250 instructions, which is a few exponentials and nothing
-// else. A row's label is an integer as wide as a lane, kept in a vec<T> as bits; comparing it with the class
-// takes the label's own exponential out of the sum before anything is rounded.
+// Design. Lane i of a run of vectors belongs to row i. Four classes at a time are read, and their exponentials added to
+// the sums of their rows while they are in registers, so that sums are loaded and stored once for four classes. A
+// row's label is an integer as wide as a lane, kept in a vec<T> as bits; comparing it with the class takes the label's
+// own exponential out of the sum before anything is rounded.
 #pragma once
 
 #include "memory/label_lanes.h"
@@ -73,7 +73,7 @@ template <class T> FASTCE_INLINE vec<T> where_class(vec<T> labels, int64_t c, ve
     return select<T>(is_class(labels, c), value, other);
 }
 
-// Adds what e(j, k) gives of classes c + j in the vectors k to the sums of their rows, the label's to `exp_label` instead.
+// Adds exp_of(j), of class c + j in vector k, to the sums of the rows there, the label's to `exp_label` instead.
 template <int classes, class T, class Exp>
 FASTCE_INLINE void add_vector(ptrdiff_t k, int64_t c, const vec<T>* labels, wide_lanes<T>* sums, vec<T>* exp_label,
                               const Exp& exp_of) {
@@ -92,8 +92,7 @@ FASTCE_INLINE void add_vector(ptrdiff_t k, int64_t c, const vec<T>* labels, wide
     exp_label[k] = from_bits<T>(mine);
 }
 
-// Calls f(count) with the number of classes, at most kTogether, as a constant.
-constexpr int kTogether = 4;
+// Calls f(count) with the number of classes, at most four, as a constant.
 template <class F> FASTCE_INLINE void with_classes(ptrdiff_t classes, const F& f) {
     if (classes >= 4) f(std::integral_constant<int, 4>());
     else if (classes == 3) f(std::integral_constant<int, 3>());
@@ -119,11 +118,12 @@ template <class T> struct sums_of_rows {
     vec<T>* exp_label;
 };
 
-// Sums exp(x - shift) of n rows in `classes` classes from c on, `stride` elements apart. They are kept in `exps` (rows
-// of `pitch` vectors) if there is room for them. As much memory is asked for meanwhile from each of `ahead` on.
+// Sums exp(x - shift) of n rows in `classes` classes from c on, `stride` elements apart, and keeps them in `exps` (rows
+// of `pitch` vectors). As much memory is asked for meanwhile from each of `ahead` on, line by line: processors fetch
+// runs of a few KB too late by themselves.
 template <int classes, bool keeps, class T, class Shift>
-FASTCE_APART void sum_runs(const T* x, ptrdiff_t stride, const T* const* ahead, ptrdiff_t n, int64_t c, const Shift& shift,
-                           sums_of_rows<T> of, vec<T>* exps, ptrdiff_t pitch) {
+FASTCE_APART void sum_runs(const T* x, ptrdiff_t stride, const T* const* ahead, ptrdiff_t n, int64_t c,
+                           const Shift& shift, sums_of_rows<T> of, vec<T>* exps, ptrdiff_t pitch) {
     constexpr ptrdiff_t width = vec<T>::lanes, line = kLine / ptrdiff_t(sizeof(T));
     const T* next[classes];
     for (int j = 0; j < classes; ++j) {
@@ -144,6 +144,7 @@ FASTCE_APART void sum_runs(const T* x, ptrdiff_t stride, const T* const* ahead, 
     if (const ptrdiff_t rest = n - k * width)
         take(k, [=](const T* p) __attribute__((always_inline)) { return load(p, rest, -HUGE_VAL); });
 }
+// The same of at most four classes; `exps` may be NULL.
 template <class T>
 inline void sum_classes(const T* x, ptrdiff_t stride, const T* const* ahead, ptrdiff_t n, int64_t c, ptrdiff_t classes,
                         const sums_of_rows<T>& of, vec<T>* exps, ptrdiff_t pitch) {

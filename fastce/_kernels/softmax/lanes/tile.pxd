@@ -1,9 +1,9 @@
 """A tile of rows that lie side by side: where it is, what is known of its rows, and its exponentials.
 
 Design. (a) A tile is some groups of neighbouring rows, walked class by class: memory is read and written in
-runs of 2 KB, and while one is worked on, another is asked for, since processors do not foresee where a run
-jumps to. (b) For the gradient the exponentials stay in a scratch of [class][row] that fits the second cache;
-with so many classes that not even a group would fit, they are computed once more."""
+runs of up to 4 KB, and while some are worked on, others are asked for, since processors do not foresee where
+a run jumps to. (b) For the gradient the exponentials stay in a scratch of [class][row] that fits the second
+cache; with so many classes that not even a group would fit, they are computed once more."""
 
 from libc.string cimport memset
 

@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t
 
 from ...memory.memory cimport advance, find_integers, line_gap, room, seek, skip, writer
 from ...parallel.totals cimport add_exactly, Totals
-from ...simd.simd cimport lane, lanes_of, real, set_number, vec
+from ...simd.simd cimport lanes_of, real, vec
 from ...softmax.tile.transposed cimport end_transposed, kFewClasses, write_transposed
 from ...softmax.outputs cimport row_lanes
 from ...softmax.problem cimport Problem, has_default_options
@@ -74,7 +74,7 @@ cdef inline double few_classes_of_run(
     cdef vec[real]* exps = labels + 4 * kFusedVectors
     cdef grad_lanes[real] grads
     cdef row_lanes[real] of_rows
-    cdef Py_ssize_t i, n = rows * p.classes
+    cdef Py_ssize_t n = rows * p.classes
     cdef real* out
     cdef double sum
     if not all_classes(label, rows, p.classes, p.ignore_index) or looks_shifted(x, lanes_of(exps)):
@@ -90,12 +90,11 @@ cdef inline double few_classes_of_run(
         write_transposed(out, exps, rows, p.classes, labels, grads)
     else:
         of_rows.prob_scale_hi, of_rows.prob_scale_lo = grads.prob_scale_hi, grads.prob_scale_lo
+        of_rows.label, of_rows.label_grad = labels, grads.label_grad
         of_rows.uniform_offset = NULL
         write_row_gradients(
             out, n, exps, <const vec[real]*> NULL, <const vec[real]*> p.pattern, p.classes, of_rows
         )
-        for i in range(rows):
-            set_number(out + i * p.classes + label[i], lane(grads.label_grad, i))
     advance(w[0], n * sizeof(real))
     return sum
 

@@ -1,12 +1,12 @@
 """What a tile of short rows leaves behind: the gradient, the diagonal of the Hessian, or log_softmax.
 
 Design. A tile's rows lie one after another, so what differs from row to row is spread over the lanes by a
-pattern that repeats with the tile (spread.h); at the reference classes single elements are written over. Two
+pattern that repeats with the tile (spread.h), and so are reference classes and what belongs there. Two
 classes have a form of their own."""
 
 from libc.string cimport memcpy, memset
 
-from ...memory.memory cimport advance, advance_later, numbers, F64, room, seek, send_all, writer
+from ...memory.memory cimport advance, advance_later, numbers, put_labels, F64, room, seek, send_all, writer
 from ...parallel.totals cimport add_exactly
 from ...simd.simd cimport kExpScale, lane, lanes_of, real, set_number, vec
 from ...softmax.epilogue cimport find_coefficients, hess_of_winner
@@ -119,17 +119,17 @@ cdef inline void write_gradients(
     """The gradient of a tile, one row after another, from coefficients as lanes."""
     cdef const vec[real]* exps = <const vec[real]*> tile.exps
     cdef const vec[real]* targets = NULL
-    cdef Py_ssize_t i
     if targets_vary(p):
         targets = <const vec[real]*> tile.targets
     if not is_smoothed(p):
         rows.uniform_offset = NULL
+    if g.label[0] < 0:
+        rows.label = NULL
+    elif not tile.transposed:
+        put_labels(g.label, GROUP, rows.label)
     write_row_gradients(
         out, g.rows * p.classes, exps, targets, <const vec[real]*> p.pattern, p.classes, rows
     )
-    if g.label[0] >= 0:
-        for i in range(g.rows):
-            set_number(out + i * p.classes + g.label[i], lane(rows.label_grad, i))
 
 
 cdef inline double sum_without(

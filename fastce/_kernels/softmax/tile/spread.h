@@ -1,6 +1,7 @@
 // Tiles of short rows that lie one after another: each row's numbers spread over its elements.
 #pragma once
 
+#include "memory/label_lanes.h"
 #include "simd/shuffle.h"
 #include "softmax/outputs.h"
 
@@ -10,13 +11,17 @@ namespace fastce {
 // numbers over its lanes costs more, and so do lanes of doubles.
 constexpr ptrdiff_t kShortOfDoubles = 128, kShort = vec<float>::lanes < 8 ? 128 : 320;
 
+// Up to so many classes the label's element of a gradient is chosen in vectors, beyond them written row by row.
+constexpr ptrdiff_t kMostByVectors = kPermutes ? 32 : 0;
+
 // As many rows as lanes, one after another, are `classes` whole vectors. The pattern says to which row
-// each of their lanes belongs; spread(v, pattern + k) is v's value for the row of every lane of vector k.
+// each of their lanes belongs, and after that to which class; spread(v, pattern + k) is v's value for the row of
+// every lane of vector k.
 template <class T> inline void spread_pattern(vec<T>* pattern, ptrdiff_t classes) {
-    using index = typename vec<T>::mask;
-    auto* lane = reinterpret_cast<std::remove_reference_t<decltype(index{}[0])>*>(pattern);
+    auto* row_of = reinterpret_cast<integer_lane<T>*>(pattern);
+    auto* class_of = reinterpret_cast<integer_lane<T>*>(pattern + classes);
     for (int row = 0; row < vec<T>::lanes; ++row)
-        for (ptrdiff_t c = 0; c < classes; ++c) *lane++ = row;
+        for (ptrdiff_t c = 0; c < classes; ++c) *row_of++ = integer_lane<T>(row), *class_of++ = integer_lane<T>(c);
 }
 template <class T> FASTCE_INLINE vec<T> spread(vec<T> v, const vec<T>* pattern) {
     typename vec<T>::mask index;
@@ -34,12 +39,23 @@ FASTCE_APART void take_row_exps(const vec<T>* x, ptrdiff_t vectors, const vec<T>
     }
 }
 
-// Writes value(i, of) of every vector i of n elements; of(v) is v's number for the row of every lane of it. What is
-// used in the loops is copied, since a compiler has to fetch what is behind a reference again after each store.
+// The rows of one vector's lanes: of(v) is v's number for the row of each, is_label() where its class is the label.
+template <class T> struct rows_of_vector {
+    const vec<T>*pattern, *class_pattern;
+    ptrdiff_t group;
+
+    FASTCE_INLINE vec<T> operator()(const vec<T>* v) const { return spread(v[group], pattern); }
+    FASTCE_INLINE typename vec<T>::mask is_label(const vec<T>* labels) const {
+        return bits<T>((*this)(labels).v) == bits<T>(class_pattern->v);
+    }
+};
+
+// Writes value(i, of) of every vector i of n elements. What is used in the loops is copied, since a compiler has to
+// fetch what is behind a reference again after each store.
 template <class T, class Value>
 FASTCE_INLINE void write_rows(T* out, ptrdiff_t n, const vec<T>* pattern, ptrdiff_t classes, const Value& value) {
     auto at = [=](ptrdiff_t i, ptrdiff_t group, ptrdiff_t k) __attribute__((always_inline)) {
-        return value(i, [=](const vec<T>* v) __attribute__((always_inline)) { return spread(v[group], pattern + k); });
+        return value(i, rows_of_vector<T>{pattern + k, pattern + classes + k, group});
     };
     constexpr ptrdiff_t lanes = vec<T>::lanes;
     const ptrdiff_t whole = n / lanes;
@@ -65,11 +81,20 @@ FASTCE_APART void write_row_gradients(T* out, ptrdiff_t n, const vec<T>* exps, c
         write_rows(out, n, pattern, classes, [=](ptrdiff_t i, const auto& of) __attribute__((always_inline)) {
             return gradient_of(exps[i], of(r.prob_scale_hi), of(r.prob_scale_lo), of(r.uniform_offset));
         });
+    } else if (r.label && classes <= kMostByVectors) {
+        write_rows(out, n, pattern, classes, [=](ptrdiff_t i, const auto& of) __attribute__((always_inline)) {
+            return select<T>(of.is_label(r.label), of(r.label_grad),
+                             gradient_of(exps[i], of(r.prob_scale_hi), of(r.prob_scale_lo), vec<T>(0.0)));
+        });
+        return;
     } else {
         write_rows(out, n, pattern, classes, [=](ptrdiff_t i, const auto& of) __attribute__((always_inline)) {
             return gradient_of(exps[i], of(r.prob_scale_hi), of(r.prob_scale_lo), vec<T>(0.0));
         });
     }
+    const auto* label = reinterpret_cast<const integer_lane<T>*>(r.label);
+    for (ptrdiff_t row = 0; label && row * classes < n; ++row)
+        set_number(out + row * classes + label[row], lane(r.label_grad, row));
 }
 
 template <class T>
