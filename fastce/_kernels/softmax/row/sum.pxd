@@ -156,7 +156,7 @@ cdef inline int finish_sums(
     """From sums of all exponentials to the labels' and the others', n rows, whole vectors, from row i on."""
     separate_labels(
         <const vec[real]*> NULL, s.total + i, s.rounding + i, s.label_logit + i, s.partner_logit + i,
-        g.shift + i, g.sum_others + i, g.exp_label + i, n,
+        g.shift + i, g.sum_others + i, g.others_rounding + i, g.exp_label + i, n,
     )
     return check_range(g.sum_others + i, g.exp_label + i, g.weight + i, n)
 
@@ -252,6 +252,7 @@ cdef inline void finish_rows(const Problem* p, RowGroup* g, real* like) noexcept
         x = row_at(p, g.first + i, like)
         if g.sum_others[i] < g.exp_label[i] * kLeastRest:
             g.sum_others[i] = sum_around(x, p.classes, g.label[i], g.shift[i])
+            g.others_rounding[i] = 0
         if targets_vary(p):
             sum_targets(p, x, targets_at(p, g.first + i), g, i)
 

@@ -13,8 +13,8 @@ from libc.string cimport memcpy, memset
 from ...memory.memory cimport put_labels, F64, numbers, writer
 from ...parallel.totals cimport Totals
 from ...simd.simd cimport (
-    doubles, kAhead, kLeastRest, lane, lanes_of, load_first, number, put_doubles, real, row_sums,
-    row_tops, set_lane, store_lanes, store_products, vec,
+    doubles, kAhead, kExpScale, kLeastRest, lane, lanes_of, load_first, number, put_doubles, real, row_sums,
+    row_tops, set_lane, split_row_sums, store_lanes, store_products, vec,
 )
 from ...softmax.check_labels cimport read_rows
 from ...softmax.epilogue cimport end_group, set_reference
@@ -149,7 +149,7 @@ cdef inline int sum_by_tree(
     cdef RowGroup* g = tile.group
     cdef Py_ssize_t i, classes = p.classes
     cdef int domain
-    cdef vec[double] total
+    cdef vec[double] total, rounding
     if g.label[0] >= 0:
         for i in range(g.rows):
             g.exp_label[i] = lane(exps, i * classes + g.label[i])
@@ -158,7 +158,9 @@ cdef inline int sum_by_tree(
     else:
         memset(g.exp_label, 0, sizeof(g.exp_label))
     for i from 0 <= i < filled by WIDTH:
-        total = row_sums(exps, i * classes, classes)
+        total = split_row_sums(exps, i * classes, classes, &rounding)
+        if real is double:
+            put_doubles(g.others_rounding + i, rounding * vec[double](1 / kExpScale))
         put_doubles(g.sum_others + i, total if real is double else total - doubles(g.exp_label + i))
     if has_default_options(p) and g.unweighted == g.rows:
         g.fused_loss = end_fused(
@@ -171,6 +173,7 @@ cdef inline int sum_by_tree(
         for i in range(g.rows):
             if g.label[i] >= 0 and g.sum_others[i] < g.exp_label[i] * kLeastRest:
                 g.sum_others[i] = sum_without(exps, i * classes, classes, g.label[i], -1)
+                g.others_rounding[i] = 0
     return domain
 
 
