@@ -26,7 +26,6 @@ cdef extern from "<simd/vector.h>" namespace "fastce" nogil:
     Py_ssize_t lanes_of[T](const vec[T]*)
     vec[T] maximum[T](vec[T], vec[T])
     vec[T] minimum[T](vec[T], vec[T])
-    vec[T] magnitude[T](vec[T])
     vec[T] positive[T](vec[T])
     vec[T] where_zero[T](vec[T], vec[T], vec[T])
     vec[T] where_negative[T](vec[T], vec[T], vec[T])
@@ -74,15 +73,11 @@ cdef extern from "<simd/log.h>" namespace "fastce" nogil:
 cdef extern from "<simd/widen.h>" namespace "fastce" nogil:
     void store_doubles[T](double*, vec[T])
     void store_products[T](double*, vec[T], vec[T], vec[T] offset)
-    void store_numbers[T](T*, vec[double], Py_ssize_t)
-    void store_narrow[T](vec[T]*, Py_ssize_t, vec[double])
     void store_narrow_first "fastce::store_narrow"[T](vec[T]*, Py_ssize_t, vec[double], Py_ssize_t)
-    vec[double] load_wide[T](const vec[T]*, Py_ssize_t)
     vec[T] linear[T](vec[T], double, double)
     vec[T] weighted[T](vec[T], double, double, const double*, Py_ssize_t)
     void weigh_doubles[T](const double*, double, double, const double*, Py_ssize_t, vec[T]* out)
     vec[T] product_sum[T](vec[T], vec[T], vec[T], vec[T])
-    vec[T] curved[T](vec[T], vec[T], vec[T], vec[T])
     double lost[T](double, const vec[T]*)
     vec[double] multiply_subtract(vec[double], vec[double], vec[double])
 

@@ -118,8 +118,7 @@ template <class T> FASTCE_INLINE vec<T> where_below(vec<T> x, vec<T> bound, vec<
     return select<T>(x.v < bound.v, yes, no);
 }
 
-// |x|, and max(x, 0); NaN stays NaN.
-template <class T> FASTCE_INLINE vec<T> magnitude(vec<T> x) { return x.v < 0 ? -x.v : x.v; }
+// max(x, 0); NaN stays NaN.
 template <class T> FASTCE_INLINE vec<T> positive(vec<T> x) {
     return x.v < 0 ? typename vec<T>::raw{} : x.v;
 }

@@ -112,12 +112,6 @@ template <class T> FASTCE_INLINE vec<T> product_sum(vec<T> e, vec<T> high, vec<T
     }
 }
 
-// p (curvature (1 - p) + bend p) with p = e inverse: an element of the diagonal of the Hessian.
-template <class T> FASTCE_INLINE vec<T> curved(vec<T> e, vec<T> inverse, vec<T> curvature, vec<T> bend) {
-    const vec<T> p = e * inverse;
-    return p * (curvature * (vec<T>(1.0) - p) + bend * p);
-}
-
 // What x loses when it becomes a lane.
 template <class T> FASTCE_INLINE double lost(double x, const vec<T>*) { return x - double(lane_t<T>(x)); }
 

@@ -9,7 +9,9 @@ from ..simd.simd cimport (
 )
 from ..softmax.problem cimport GRADIENT, LOG_SOFTMAX, LOGSUMEXP, Problem, is_smoothed, targets_vary
 from ..softmax.row_group cimport WIDTH, RowGroup
-from ..softmax.rows cimport coefficients_of, exact_coefficients_of, kUnderflowBelow, row_coefficients
+from ..softmax.epilogue_steps cimport (
+    coefficients_of, exact_coefficients_of, kUnderflowBelow, row_coefficients,
+)
 
 
 cdef inline void set_reference(

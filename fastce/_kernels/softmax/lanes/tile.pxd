@@ -16,7 +16,7 @@ from ...softmax.lanes.class_major cimport kStage, run_writer, where_class
 from ...softmax.outputs cimport row_lanes
 from ...softmax.problem cimport LOG_SOFTMAX, Problem
 from ...softmax.row_group cimport GROUP, RowGroup, clear_group
-from ...softmax.rows cimport grad_lanes
+from ...softmax.epilogue_steps cimport grad_lanes
 
 cdef enum:
     TILE = 512  # rows

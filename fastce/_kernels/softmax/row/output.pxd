@@ -7,7 +7,7 @@ within a line passes through the writer's stage (stream.h)."""
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
-from ...memory.memory cimport advance, line_gap, room, seek, skip, stream, writer
+from ...memory.memory cimport commit, line_gap, reserve, seek, commit_streamed, stream, StreamWriter
 from ...simd.simd cimport (
     lanes_of, load_first, load_lanes, lost, put, put_lane, real, scaled_exp, set_lane, store, store_first,
     vec,
@@ -119,14 +119,14 @@ cdef inline vec[real] put_places(vec[real] v, Py_ssize_t k, const Places* at) no
 
 cdef inline void put_staged(
     Result result, Py_ssize_t j, Py_ssize_t end, const Places* at, const real* x, const vec[real]* exps,
-    const vec[real]* targets, row_terms[real]* t, writer* w,
+    const vec[real]* targets, row_terms[real]* t, StreamWriter* w,
 ) noexcept nogil:
     """Writes the elements j … end - 1 by way of the stage."""
     cdef Py_ssize_t k, width = lanes_of(exps)
-    cdef real* out = (<real*> room(w[0])) - j
+    cdef real* out = (<real*> reserve(w[0])) - j
     for k from j <= k < end by width:
         store_first(out + k, put_places(output_at(result, k, end, x, exps, targets, t), k, at), end - k)
-    advance(w[0], (end - j) * sizeof(real))
+    commit(w[0], (end - j) * sizeof(real))
 
 
 cdef inline void put_lines(
@@ -148,7 +148,7 @@ cdef inline void put_lines(
 
 cdef inline void put_out(
     Result result, Py_ssize_t n, const Places* at, const real* x, const vec[real]* exps,
-    const vec[real]* targets, row_terms[real]* t, writer* w,
+    const vec[real]* targets, row_terms[real]* t, StreamWriter* w,
 ) noexcept nogil:
     """Writes n elements: whole lines from registers, what comes before and after by way of the stage."""
     cdef Py_ssize_t k, width = lanes_of(exps), line = LINE_BYTES // sizeof(real)
@@ -171,7 +171,7 @@ cdef inline void put_out(
                 store(out + k, v)
             else:
                 stream(out + k, v)
-    skip(w[0], (tail - head) * sizeof(real))
+    commit_streamed(w[0], (tail - head) * sizeof(real))
     if n > tail:
         put_staged(result, tail, n, at, x, exps, targets, t, w)
 
@@ -182,7 +182,7 @@ cdef inline Py_ssize_t place_in(int64_t label, Py_ssize_t c, Py_ssize_t n) noexc
 
 cdef inline void write_block(
     const Problem* p, const Pending* row, Py_ssize_t c, Py_ssize_t n, const vec[real]* exps,
-    row_terms[real]* t, writer* w,
+    row_terms[real]* t, StreamWriter* w,
 ) noexcept nogil:
     """The output at the classes c … c + n - 1 of a row that has been swept."""
     cdef vec[real] made[BLOCK_VECTORS + 1]
@@ -207,7 +207,7 @@ cdef inline void write_block(
     put_out(result, n, &at, x, exps, targets, t, w)
 
 
-cdef inline void seek_row(const Problem* p, const Pending* row, writer* w) noexcept nogil:
+cdef inline void seek_row(const Problem* p, const Pending* row, StreamWriter* w) noexcept nogil:
     """Leads the writers to where the row's outputs belong."""
     cdef Py_ssize_t at = row.number * p.grad_outer_stride * p.itemsize
     seek(w[0], p.grad + at)
@@ -215,7 +215,7 @@ cdef inline void seek_row(const Problem* p, const Pending* row, writer* w) noexc
         seek(w[1], p.hess + at)
 
 
-cdef inline void write_row(const Problem* p, Pending* row, writer* w, real* like) noexcept nogil:
+cdef inline void write_row(const Problem* p, Pending* row, StreamWriter* w, real* like) noexcept nogil:
     """Writes an output that is waiting, with no sweep to share the time."""
     cdef row_terms[real] t = terms_of(p, row, like)
     cdef const vec[real]* exps = NULL

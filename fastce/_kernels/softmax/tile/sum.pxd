@@ -10,7 +10,7 @@ they were. (e) Of two classes nothing has to be summed (two_class.h)."""
 from libc.math cimport INFINITY
 from libc.string cimport memcpy, memset
 
-from ...memory.memory cimport put_labels, F64, numbers, writer
+from ...memory.memory cimport put_labels, F64, numbers, StreamWriter
 from ...parallel.totals cimport Totals
 from ...simd.simd cimport (
     doubles, kAhead, kExpScale, kLeastRest, lane, lanes_of, load_first, number, put_doubles, real, row_sums,
@@ -24,7 +24,7 @@ from ...softmax.problem cimport (
     Problem, has_default_options, has_label_alone, is_smoothed, needs_maximum, targets_vary,
 )
 from ...softmax.row_group cimport GROUP, WIDTH, RowGroup, clear_group
-from ...softmax.rows cimport check_range, end_fused, kClearWinner, kLabelUnderflow, kOutOfRange
+from ...softmax.epilogue_steps cimport check_range, end_fused, kClearWinner, kLabelUnderflow, kOutOfRange
 from ...softmax.shift cimport first_shift, is_out_of_range, log_of_classes, looks_shifted, shift_of_maximum
 from ...softmax.targets cimport targets_of_classes
 from ...softmax.tile.output cimport ROW_LANES, Tile, grad_lanes_of, lanes_of_rows, sum_without, write_outputs
@@ -366,7 +366,8 @@ cdef inline const real* read_tile(
 
 
 cdef inline void tiles_of_block(
-    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Totals* totals, real* like
+    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch,
+    StreamWriter* w, Totals* totals, real* like
 ) noexcept nogil:
     """All of a block: sums, losses, gradients, tile by tile."""
     cdef Tile tile = tile_in(p, scratch)

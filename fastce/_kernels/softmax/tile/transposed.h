@@ -10,7 +10,7 @@
 #include "memory/label_lanes.h"
 #include "simd/log_product.h"
 #include "simd/shuffle.h"
-#include "softmax/epilogue.h"
+#include "softmax/epilogue_steps.h"
 
 namespace fastce {
 

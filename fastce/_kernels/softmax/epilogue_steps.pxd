@@ -1,11 +1,11 @@
-"""epilogue.h, told to Cython."""
+"""epilogue_steps.h, told to Cython."""
 
 from libc.stdint cimport int64_t
 
 from ..simd.simd cimport vec, wide_sum
 
 
-cdef extern from "<softmax/epilogue.h>" namespace "fastce" nogil:
+cdef extern from "<softmax/epilogue_steps.h>" namespace "fastce" nogil:
     int kOutOfRange, kClearWinner, kLabelUnderflow
     const double kUnderflowBelow
     const double kLeastScale
