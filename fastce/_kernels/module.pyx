@@ -142,7 +142,7 @@ def binary_losses(given, threads_for, Py_ssize_t streaming_bytes, int known=0, d
     ):
         return UNREADABLE
     c.threads = read_threads(num_threads, c.x.size, threads_for)
-    c.p.keep, c.p.share, c.p.period = 1 - smoothing, smoothing / 2, 1
+    c.p.hard_mass, c.p.uniform_mass, c.p.period = 1 - smoothing, smoothing / 2, 1
     c.ratio.memory = NULL
     try:
         if c.ratio.given:

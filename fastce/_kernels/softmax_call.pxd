@@ -15,7 +15,7 @@ from .memory.views cimport (
 from .parallel.totals cimport empty_totals, Totals
 from .parallel.weights cimport sum_weights
 from .softmax.block cimport count_all, softmax_rows
-from .softmax.rows cimport all_classes
+from .softmax.epilogue_steps cimport all_classes
 from .softmax.problem cimport Problem
 from .softmax.row_loss cimport CROSS_ENTROPY
 

@@ -50,7 +50,7 @@ def check(actual, true, allowed, dtype, what, names) -> None:
 def test_every_kind_of_row(class_counts, name, dtype, each_isa) -> None:
     for n_classes in class_counts:
         logits, labels, names = cases.rows_of_every_kind(n_classes, dtype)
-        if n_classes > 2000:  # one label for each kind of row is enough to judge long rows
+        if n_classes > 2000:  # one label for each kind of row is enough for long rows
             one = [
                 i
                 for i, kind in enumerate(names)

@@ -61,12 +61,12 @@ def call(name: str, isa: str, drawn: Drawn) -> Any:
     """Call a function with one instruction set; return the result, or None if it had to refuse."""
     before, _kernels.active = _kernels.active, _kernels.load(isa)
     try:
-        return judged(getattr(fastce, name), drawn, isa)
+        return checked_call(getattr(fastce, name), drawn, isa)
     finally:
         _kernels.active = before
 
 
-def judged(function: Any, drawn: Drawn, isa: str = "", aliases: Any = ()) -> Any:
+def checked_call(function: Any, drawn: Drawn, isa: str = "", aliases: Any = ()) -> Any:
     """Call a function; assert that it refuses, by name, what it must refuse and nothing else."""
     RUN[f"{function.__module__.removeprefix('fastce.')}.{function.__name__} {isa}".strip()] += 1
     try:

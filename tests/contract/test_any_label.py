@@ -26,8 +26,7 @@ from strategies import (
     probabilities,
     shapes,
 )
-from test_any_array import cases
-from test_any_array import judged as judged_call
+from test_any_array import cases, checked_call
 from ulp import BUDGETS, rounding
 
 import fastce
@@ -70,7 +69,7 @@ def counts_calls(draw: Any) -> Drawn:
 @cases("class_counts")
 @given(counts_calls())
 def test_class_counts(drawn) -> None:
-    got = judged_call(fastce.class_counts, drawn)
+    got = checked_call(fastce.class_counts, drawn)
     if got is None:
         return
     a = drawn.arguments
@@ -148,7 +147,7 @@ def test_class_weights(drawn) -> None:
             ]
             apart = not all(np.isfinite(size.astype(np.float64)).all() for size in sizes)
         a["counts"].bad = "counts so far apart that a weight is no float64" if apart else ""
-    got = judged_call(fastce.class_weights, drawn)
+    got = checked_call(fastce.class_weights, drawn)
     if got is not None:
         assert got.dtype == np.float64
         np.testing.assert_allclose(got, true.astype(np.float64), rtol=1e-12, atol=1e-300)
@@ -256,7 +255,7 @@ def test_compat_tensorflow(drawn) -> None:
         and any(n == 1 for n in np.shape(call.arguments["logits"].truth))
     ):
         return  # TensorFlow drops an axis of length 1: test_compat_tensorflow.py
-    got = judged_call(LOSSES[loss][reduces], call, aliases={"labels", "logits"})
+    got = checked_call(LOSSES[loss][reduces], call, aliases={"labels", "logits"})
     if got is None:
         return
     a = call.arguments

@@ -56,7 +56,8 @@ def test_every_function_in_64_kilobytes(isa) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread may not have so little")
+@pytest.mark.parametrize("stack", ["64k", "48", "32 K", "16384B"])
 @pytest.mark.parametrize("isa", _kernels.available())
-def test_threads_of_openmp_with_64_kilobytes(isa) -> None:
-    program = PROGRAM.format(kilobytes=512)
-    assert calls.python(program, FASTCE_ISA=isa, OMP_STACKSIZE="64k") == "True\n"
+def test_threads_of_openmp_with_64_kilobytes_or_less(isa, stack) -> None:
+    program = PROGRAM.format(kilobytes=512)  # with less than 64 KB, a call goes on with one thread
+    assert calls.python(program, FASTCE_ISA=isa, OMP_STACKSIZE=stack) == "True\n"

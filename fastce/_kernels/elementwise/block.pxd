@@ -4,7 +4,7 @@ from libc.string cimport memset
 
 from ..elementwise.items cimport elements_of_block, labels_are_good
 from ..elementwise.problem cimport CHUNK, chunk_bytes, Elements
-from ..memory.memory cimport BF16, doubles_at, F32, F64, layout, writer
+from ..memory.memory cimport BF16, doubles_at, F32, F64, layout, StreamWriter
 from ..parallel.cut cimport Cut, cut_rows, elements_per_block
 from ..parallel.run_blocks cimport BlockFunction, run_blocks, Work
 from ..parallel.totals cimport Totals
@@ -37,7 +37,7 @@ cdef inline void compute_block(
 ) noexcept nogil:
     """Losses and outputs of some items, or the check of some elements."""
     cdef Elements p
-    cdef writer[2] w
+    cdef StreamWriter[2] w
     cdef double* weights
     scratch = open_writers(w, scratch, call.elements.streaming)
     if call.check_only:

@@ -11,13 +11,15 @@ from libc.string cimport memcpy
 from ..elementwise.focal cimport focal_chunk
 from ..elementwise.formulas cimport sigmoid_of
 from ..elementwise.hard_labels cimport hard_binary, hard_binary_slopes, hard_logistic, hard_logistic_slopes
-from ..elementwise.label_bits cimport kept_labels
+from ..elementwise.label_bits cimport packed_labels
 from ..elementwise.logistic cimport all_hard, kLeastMean, label_signs
 from ..elementwise.problem cimport BINARY, Chunk, Elements, FOCAL, SIGMOID, STEP
 from ..elementwise.soft_labels cimport (
     at_least, element_span, element_sum, soft_binary, soft_logistic, step_scratch,
 )
-from ..memory.memory cimport advance, F32, F64, line_gap, numbers, room, seek, skip, stream, writer
+from ..memory.memory cimport (
+    commit, F32, F64, line_gap, numbers, reserve, seek, commit_streamed, stream, StreamWriter,
+)
 from ..simd.simd cimport lanes_of, load_first, load_lanes, lost, real, store_first, stored_within_unit, vec
 
 cdef enum:
@@ -34,7 +36,7 @@ cdef inline void take_labels(
     cdef int lane_kind = F64 if real is double else F32
     s.labels, s.labels_are_signs = scratch, False
     s.wide_labels = NULL
-    if kept_labels(p, c.at, c.n, vec[real](-0.0 if as_signs else 1.0), scratch):
+    if packed_labels(p, c.at, c.n, vec[real](-0.0 if as_signs else 1.0), scratch):
         s.labels_are_signs = as_signs
     elif p.label_kind == lane_kind and whole:
         s.labels = <const vec[real]*> given
@@ -56,7 +58,7 @@ cdef inline void take_inputs(
     s.losses, s.sample_weight = <vec[real]*> c.losses, c.sample_weight
     if p.pos_weight != NULL:
         s.pos_weight = p.pos_weight + c.at % p.period
-    s.one_minus_smoothing, s.half_smoothing, s.unit = p.keep, p.share, 1 / p.divisor
+    s.one_minus_smoothing, s.half_smoothing, s.unit = p.hard_mass, p.uniform_mass, 1 / p.divisor
     s.unit_high, s.unit_low = vec[real](s.unit), vec[real](lost(s.unit, like))
     s.eps, s.eps_in_lanes = p.eps, at_least(p.eps, like)
     s.eps_log = log_of(p.eps) if p.eps > 0 else 0  # below 0 there is nothing to clip
@@ -110,7 +112,7 @@ cdef inline void add_elements(
     cdef element_span[real] s
     cdef Py_ssize_t left = c.n
     cdef bint binary = p.function == BINARY, usual = True
-    cdef bint unweighted = p.pos_weight == NULL and c.sample_weight == NULL and p.share == 0
+    cdef bint unweighted = p.pos_weight == NULL and c.sample_weight == NULL and p.uniform_mass == 0
     cdef bint hard
     take_inputs(p, c, x, grad, hess, &s)
     take_labels(p, c, unweighted and not binary, &s)
@@ -161,7 +163,7 @@ cdef inline void loss_chunk(
         add_elements(p, x, <real*> NULL, <real*> NULL, False, c)
 
 
-cdef inline void one_chunk(const Elements* p, Chunk* c, writer* w, real* like) noexcept nogil:
+cdef inline void one_chunk(const Elements* p, Chunk* c, StreamWriter* w, real* like) noexcept nogil:
     """Losses to scratch, gradient and second derivatives to where they belong."""
     cdef const real* x = (<const real*> p.x) + c.at
     cdef real* grad = NULL
@@ -171,18 +173,18 @@ cdef inline void one_chunk(const Elements* p, Chunk* c, writer* w, real* like) n
         c.streams = (
             not w.direct and line_gap(w[0]) == 0 and c.n * sizeof(real) % LINE_BYTES == 0
         )
-        grad = <real*> (w.out if c.streams else room(w[0]))
+        grad = <real*> (w.out if c.streams else reserve(w[0]))
     if p.hess != NULL:
         seek(w[1], <char*> ((<real*> p.hess) + c.at))
-        hess = <real*> room(w[1])
+        hess = <real*> reserve(w[1])
     c.valid = True
     if p.function == SIGMOID:
         sigmoid_chunk(x, c.n, grad, c.streams)
     else:
         loss_chunk(p, x, grad, hess, c)
     if c.streams:
-        skip(w[0], c.n * sizeof(real))
+        commit_streamed(w[0], c.n * sizeof(real))
     elif grad != NULL:
-        advance(w[0], c.n * sizeof(real))
+        commit(w[0], c.n * sizeof(real))
     if hess != NULL:
-        advance(w[1], c.n * sizeof(real))
+        commit(w[1], c.n * sizeof(real))

@@ -10,7 +10,7 @@ from libc.string cimport memcpy
 from ..elementwise.chunk cimport one_chunk
 from ..elementwise.label_bits cimport keep_labels
 from ..elementwise.problem cimport BINARY, Chunk, CHUNK, Elements, take_scratch
-from ..memory.memory cimport F32, F64, finish, numbers, writer
+from ..memory.memory cimport F32, F64, finish, numbers, StreamWriter
 from ..parallel.totals cimport add_exactly, Totals
 from ..simd.simd cimport (
     add_lanes, all_within_unit, lanes_of, put_doubles, real, row_sums, set_lane, stored_within_unit, vec,
@@ -18,7 +18,8 @@ from ..simd.simd cimport (
 
 
 cdef inline void chunk_at(
-    const Elements* p, Chunk* c, Py_ssize_t at, Py_ssize_t n, const double* weight, writer* w, Totals* totals,
+    const Elements* p, Chunk* c, Py_ssize_t at, Py_ssize_t n, const double* weight,
+    StreamWriter* w, Totals* totals,
     real* like,
 ) noexcept nogil:
     """The elements at … at + n - 1: losses to scratch and to the sum, the rest to where it belongs."""
@@ -35,7 +36,7 @@ cdef inline const double* weight_of(const Elements* p, Py_ssize_t item) noexcept
 
 
 cdef inline void elements_as_items(
-    const Elements* p, Chunk* c, Py_ssize_t begin, Py_ssize_t end, writer* w, Totals* totals, real* like
+    const Elements* p, Chunk* c, Py_ssize_t begin, Py_ssize_t end, StreamWriter* w, Totals* totals, real* like
 ) noexcept nogil:
     """Every element is an item."""
     cdef Py_ssize_t at, n, size = sizeof(vec[real]) // lanes_of(<vec[real]*> NULL)
@@ -62,7 +63,7 @@ cdef inline const double* weights_of_rows(
 
 
 cdef inline void rows_as_items(
-    const Elements* p, Chunk* c, Py_ssize_t begin, Py_ssize_t end, writer* w, Totals* totals, real* like
+    const Elements* p, Chunk* c, Py_ssize_t begin, Py_ssize_t end, StreamWriter* w, Totals* totals, real* like
 ) noexcept nogil:
     """An item is a row of `summed` elements one after another: several rows to a chunk, or several chunks."""
     cdef Py_ssize_t rows = max(1, CHUNK // p.summed), row = begin, k, n, some
@@ -104,7 +105,7 @@ cdef inline void write_row_sums(
 
 
 cdef inline void columns_as_items(
-    const Elements* p, Chunk* c, Py_ssize_t begin, Py_ssize_t end, writer* w, Totals* totals, real* like
+    const Elements* p, Chunk* c, Py_ssize_t begin, Py_ssize_t end, StreamWriter* w, Totals* totals, real* like
 ) noexcept nogil:
     """Items lie side by side, the elements of each a stride apart."""
     cdef double[CHUNK] sums
@@ -130,7 +131,8 @@ cdef inline void columns_as_items(
 
 
 cdef inline void elements_of_block(
-    const Elements* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Totals* totals, real* like
+    const Elements* p, Py_ssize_t begin, Py_ssize_t end, char* scratch,
+    StreamWriter* w, Totals* totals, real* like
 ) noexcept nogil:
     """The items begin … end - 1."""
     cdef Chunk c

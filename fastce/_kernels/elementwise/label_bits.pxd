@@ -32,7 +32,7 @@ cdef inline bint keep_labels(const Elements* p, Py_ssize_t at, Py_ssize_t n, cha
     return are_kept(p)[at // CHUNK]
 
 
-cdef inline bint kept_labels(
+cdef inline bint packed_labels(
     const Elements* p, Py_ssize_t at, Py_ssize_t n, vec[real] one, vec[real]* labels
 ) noexcept nogil:
     """Whether these labels were kept; then they are told, as 0 or what stands for 1."""

@@ -25,7 +25,8 @@ cdef struct Elements:
     Py_ssize_t first_weighted
     const double* pos_weight  # a period of them and CHUNK more, or NULL
     Py_ssize_t period
-    double keep, share  # 1 - label smoothing, half of it
+    double hard_mass  # 1 - label smoothing
+    double uniform_mass  # half the label smoothing
     double eps
     double gamma, alpha  # of the focal loss; alpha below 0: none
     char* grad  # or where a sigmoid goes; or NULL

@@ -32,20 +32,20 @@ cdef extern from "<memory/strided.h>" namespace "fastce" nogil:
     bint weights_at(const layout*, Py_ssize_t first, Py_ssize_t n)
 
 cdef extern from "<memory/stream.h>" namespace "fastce" nogil:
-    cdef struct writer "fastce::StreamWriter":
+    cdef struct StreamWriter:
         char* out
         bint direct
-    writer write_through "fastce::stream_writer"(char* stage, bint direct)
-    void seek(writer&, char*)
-    char* room "fastce::reserve"(const writer&)
-    Py_ssize_t line_gap(const writer&)
+    StreamWriter stream_writer(char* stage, bint direct)
+    void seek(StreamWriter&, char*)
+    char* reserve(const StreamWriter&)
+    Py_ssize_t line_gap(const StreamWriter&)
     void stream[T](T*, vec[T])
-    void skip "fastce::commit_streamed"(writer&, Py_ssize_t)
-    void advance "fastce::commit"(writer&, Py_ssize_t)
-    void advance_later "fastce::commit_later"(writer&, Py_ssize_t)
-    void send_lines(writer&, Py_ssize_t most)
-    void send_all(writer&)
-    void finish(writer&)
+    void commit_streamed(StreamWriter&, Py_ssize_t)
+    void commit(StreamWriter&, Py_ssize_t)
+    void commit_later(StreamWriter&, Py_ssize_t)
+    void send_lines(StreamWriter&, Py_ssize_t most)
+    void send_all(StreamWriter&)
+    void finish(StreamWriter&)
 
 cdef extern from "<memory/roofline.h>" namespace "fastce" nogil:
     int64_t sweep_bytes(const char*, Py_ssize_t)

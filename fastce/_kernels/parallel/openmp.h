@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdlib>
+#include <initializer_list>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -79,10 +80,30 @@ inline int start_on_trial(int wanted) {
     return started;
 }
 
+// Whether the environment gives the runtimes' threads less stack than a kernel takes (their unit is kilobytes).
+constexpr double kLeastStack = 64 * 1024;
+inline bool threads_lack_stack() {
+    static const bool lack = [] {
+        for (const char* name : {"OMP_STACKSIZE", "GOMP_STACKSIZE", "KMP_STACKSIZE"}) {
+            const char* given = getenv(name);
+            char* unit = nullptr;
+            double size = given ? strtod(given, &unit) : 0;
+            if (unit == given) continue;
+            while (*unit == ' ') ++unit;
+            const char u = char(*unit | ' ');  // in lower case
+            size *= u == 'b' ? 1 : u == 'm' ? 1048576 : u == 'g' ? 1073741824 : 1024;
+            if (size < kLeastStack) return true;
+        }
+        return false;
+    }();
+    return lack;
+}
+
 // Of `wanted` threads as many as there are, the calling one included. The runtimes end the whole
 // process where they cannot start a thread; so before a team that is larger than the last one, the
 // threads that it takes are started on trial. GNU's runtime has ended those that the last one did not need.
 inline int threads_to_be_had(int wanted) {
+    if (threads_lack_stack()) return 1;
     if (wanted > omp_get_thread_limit()) wanted = omp_get_thread_limit();
     if (wanted > gathered) {
         const int missing = wanted - gathered;

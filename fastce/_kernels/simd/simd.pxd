@@ -81,13 +81,11 @@ cdef extern from "<simd/widen.h>" namespace "fastce" nogil:
     void store_doubles[T](double*, vec[T])
     void store_products[T](double*, vec[T], vec[T], vec[T] offset)
     void store_numbers[T](T*, vec[double], Py_ssize_t)
-    void store_narrow[T](vec[T]*, Py_ssize_t, vec[double])
     void store_narrow_first "fastce::store_narrow"[T](vec[T]*, Py_ssize_t, vec[double], Py_ssize_t)
-    vec[double] load_wide[T](const vec[T]*, Py_ssize_t)
     vec[T] linear[T](vec[T], double, double)
     vec[T] weighted[T](vec[T], double, double, const double*, Py_ssize_t)
+    void weigh_doubles[T](const double*, double, double, const double*, Py_ssize_t, vec[T]* out)
     vec[T] product_sum[T](vec[T], vec[T], vec[T], vec[T])
-    vec[T] curved[T](vec[T], vec[T], vec[T], vec[T])
     double lost[T](double, const vec[T]*)
     vec[double] multiply_subtract(vec[double], vec[double], vec[double])
 
@@ -102,12 +100,14 @@ cdef extern from "<simd/sums.h>" namespace "fastce" nogil:
     cdef cppclass sum_of_doubles[T]:
         void add(vec[double])
         double value()
+    vec[double] rounding_of_sum(vec[double], vec[double], vec[double])
     double lane_sum[T](vec[T])
     double lane_max[T](vec[T])
     void add_lanes[T](const vec[T]*, Py_ssize_t, double* sums, double* lost)
 
 cdef extern from "<simd/shuffle.h>" namespace "fastce" nogil:
     vec[double] row_sums[T](const vec[T]*, Py_ssize_t, Py_ssize_t)
+    vec[double] split_row_sums[T](const vec[T]*, Py_ssize_t, Py_ssize_t, vec[double]* rounding)
     vec[double] row_tops "fastce::row_maxima"[T](const vec[T]*, Py_ssize_t, Py_ssize_t)
 
 ctypedef fused real:

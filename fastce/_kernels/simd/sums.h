@@ -14,6 +14,16 @@ template <class T> FASTCE_INLINE double lane_max(vec<T> v) { return largest_lane
 // which rounds once; without, the error budget has no room for that.
 constexpr bool kAddsPairs = kHasFma;
 
+// What rounding took from sum = a + b (D. E. Knuth's two-sum).
+FASTCE_INLINE vec<double> rounding_of_sum(vec<double> a, vec<double> b, vec<double> sum) {
+    const vec<double> back = sum - a;
+    return (a - (sum - back)) + (b - back);
+}
+
+FASTCE_INLINE vec<double> rounding_of_difference(vec<double> a, vec<double> b, vec<double> difference) {
+    return rounding_of_sum(a, vec<double>(0.0) - b, difference);
+}
+
 // A running sum of vectors in double lanes. Sums of doubles carry along what rounding lost.
 template <class T> struct wide_sum {
     vec<double> parts{0.0}, lost{0.0};
@@ -52,8 +62,16 @@ template <class T> struct wide_sum {
             parts = parts + select<double>(high.v == 0, zero, high * (widened<1>(b.v) - o));
         }
     }
+    // The lanes' sums, rounded once, and what that took.
+    FASTCE_INLINE vec<double> lanes_total(vec<double>* rounding) const {
+        const vec<double> zero(0.0), kept = select<double>(lost.v - lost.v == 0, lost, zero);  // no NaN from inf - inf
+        const vec<double> total = parts + kept;
+        *rounding = select<double>(total.v - total.v == 0, kept - (total - parts), zero);
+        return total;
+    }
     FASTCE_INLINE vec<double> lanes_total() const {
-        return select<double>(lost.v - lost.v == 0, parts + lost, parts);  // no NaN from inf - inf
+        vec<double> rounding;
+        return lanes_total(&rounding);
     }
     // The sum as two numbers, of which the second is what rounding took from the first.
     FASTCE_INLINE double split(double* rounding) const {
@@ -75,8 +93,8 @@ template <class T> struct wide_sum {
 
   private:
     FASTCE_INLINE void add_exactly(vec<double> v) {
-        vec<double> sum = parts + v, back = sum - parts;
-        lost = lost + ((parts - (sum - back)) + (v - back));
+        const vec<double> sum = parts + v;
+        lost = lost + rounding_of_sum(parts, v, sum);
         parts = sum;
     }
 };
@@ -85,10 +103,9 @@ template <class T> struct wide_sum {
 template <class T> inline void add_lanes(const vec<T>* v, ptrdiff_t n, double* sums, double* lost) {
     constexpr ptrdiff_t width = vec<double>::lanes;
     for (ptrdiff_t k = 0; k < n; k += width) {
-        const vec<double> x = load_wide(v, k), old = load(sums + k), sum = old + x, back = sum - old;
+        const vec<double> x = load_wide(v, k), old = load(sums + k), sum = old + x;
         store(sums + k, sum);
-        if constexpr (sizeof(lane_t<T>) == 8)
-            store(lost + k, load(lost + k) + ((old - (sum - back)) + (x - back)));
+        if constexpr (sizeof(lane_t<T>) == 8) store(lost + k, load(lost + k) + rounding_of_sum(old, x, sum));
     }
 }
 

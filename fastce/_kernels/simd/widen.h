@@ -62,6 +62,18 @@ FASTCE_INLINE vec<T> weighted(vec<T> x, double slope, double offset, const doubl
     }
 }
 
+// The same of n numbers that are still double; weights may be NULL.
+template <class T>
+FASTCE_INLINE void weigh_doubles(const double* x, double slope, double offset, const double* weights, ptrdiff_t n,
+                                 vec<T>* out) {
+    constexpr ptrdiff_t half = vec<double>::lanes;
+    const ptrdiff_t next = n > half ? half : 0, left = n > half ? n - half : 0;
+    const vec<double> a(slope), b(offset);
+    vec<double> low = load(x, n, 0.0) * a + b, high = load(x + next, left, 0.0) * a + b;
+    if (weights) low = low * load(weights, n, 0.0), high = high * load(weights + next, left, 0.0);
+    *out = narrowed<T>(low, high);
+}
+
 template <class T> FASTCE_INLINE void store_doubles(double* p, vec<T> v) {
     if constexpr (sizeof(lane_t<T>) == 8) {
         store(p, vec<double>(v.v));
@@ -98,12 +110,6 @@ template <class T> FASTCE_INLINE vec<T> product_sum(vec<T> e, vec<T> high, vec<T
     } else {
         return e * high + (e * low + rest);
     }
-}
-
-// p (curvature (1 - p) + bend p) with p = e inverse: an element of the diagonal of the Hessian.
-template <class T> FASTCE_INLINE vec<T> curved(vec<T> e, vec<T> inverse, vec<T> curvature, vec<T> bend) {
-    const vec<T> p = e * inverse;
-    return p * (curvature * (vec<T>(1.0) - p) + bend * p);
 }
 
 // What x loses when it becomes a lane.

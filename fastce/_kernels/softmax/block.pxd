@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from ..memory.memory cimport BF16, F32, F64, find_integers, finish, writer
+from ..memory.memory cimport BF16, F32, F64, find_integers, finish, StreamWriter
 from ..parallel.cut cimport BLOCK_ELEMENTS, Cut, cut_planes, cut_rows, elements_per_block
 from ..parallel.run_blocks cimport BlockFunction, PrepareFunction, run_blocks, Work
 from ..parallel.totals cimport Totals
@@ -16,7 +16,7 @@ from ..softmax.tile.narrow cimport is_fused_narrow, narrow_bytes, narrow_rows_of
 from ..softmax.problem cimport Problem
 from ..softmax.row.sum cimport kept_rows, row_state_bytes, rows_of_block
 from ..softmax.row_group cimport clear_group, GROUP, RowGroup
-from ..softmax.rows cimport all_classes
+from ..softmax.epilogue_steps cimport all_classes
 from ..softmax.tile.spread cimport spread_pattern
 from ..softmax.tile.sum cimport is_short, tile_bytes, tiles_of_block
 
@@ -68,7 +68,7 @@ cdef inline void compute_block(
     const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, Totals* totals, real* like
 ) noexcept nogil:
     """Losses and outputs of some rows, by the layout that suits the shape."""
-    cdef writer[2] w
+    cdef StreamWriter[2] w
     scratch = open_writers(w, scratch, p.streaming)
     if p.inner > 1:
         columns_of_block(p, begin, end, scratch, w, totals, like)

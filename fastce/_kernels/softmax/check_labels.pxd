@@ -4,8 +4,8 @@ from ..memory.memory cimport are_weights, find_doubles, integers_at
 from ..parallel.totals cimport add_exactly, Totals
 from ..softmax.problem cimport GRADIENT, is_smoothed, Problem, targets_vary
 from ..softmax.row_group cimport GROUP, RowGroup
+from ..softmax.epilogue_steps cimport all_classes, weigh, weighed
 from ..softmax.row_loss cimport CROSS_ENTROPY
-from ..softmax.rows cimport all_classes, weigh, weighed
 
 
 cdef inline void check_labels(const Problem* p, RowGroup* g, Totals* totals) noexcept nogil:

@@ -5,12 +5,14 @@ from libc.math cimport INFINITY, NAN
 from ..parallel.totals cimport add_exactly, Totals
 from ..simd.simd cimport (
     doubles, has_nan, index_of, kExpScale, lane_sum, log1p, log_for, maximum, minimum, multiply_subtract,
-    put_doubles, real, set_lane, store_narrow_first, vec, where_below, where_zero,
+    put_doubles, real, rounding_of_sum, set_lane, store_narrow_first, vec, where_below, where_zero,
 )
 from ..softmax.problem cimport GRADIENT, LOG_SOFTMAX, LOGSUMEXP, Problem, is_smoothed, targets_vary
 from ..softmax.row_group cimport WIDTH, RowGroup
 from ..softmax.row_loss cimport CROSS_ENTROPY, row_loss_of
-from ..softmax.rows cimport coefficients_of, kUnderflowBelow, row_coefficients
+from ..softmax.epilogue_steps cimport (
+    coefficients_of, exact_coefficients_of, kUnderflowBelow, row_coefficients,
+)
 
 
 cdef inline void set_reference(
@@ -74,15 +76,21 @@ cdef inline void find_losses(const Problem* p, RowGroup* g, Py_ssize_t i, real* 
     """The losses of the rows from i on, times their weights."""
     cdef vec[double] total = doubles(g.sum_others + i) + doubles(g.exp_label + i)
     cdef vec[double] weight = doubles(g.weight + i), targets = doubles(g.label_target + i)
-    cdef vec[double] zero = vec[double](0.0), loss, lse, sums
+    cdef vec[double] distance = doubles(g.distance + i)
+    cdef vec[double] zero = vec[double](0.0), part, loss, lse, sums, sum, rounding
+    cdef bint keeps_rounding = real is double and targets_vary(p)  # its terms have used up most of the budget
     if is_smoothed(p):
         targets = targets + doubles(g.other_targets + i)
+    part = minus_log_prob(p, g, i, like)
     if p.row_loss != CROSS_ENTROPY:
-        loss = loss_of_label(p, g, i, minus_log_prob(p, g, i, like), like)
+        loss = loss_of_label(p, g, i, part, like)
     else:
-        loss = where_zero(targets, zero, targets * minus_log_prob(p, g, i, like))
+        loss = where_zero(targets, zero, targets * part)
     if targets_vary(p):
-        loss = loss + doubles(g.distance + i)
+        sum = loss + distance
+        if keeps_rounding:
+            rounding = multiply_subtract(targets, part, loss) + rounding_of_sum(loss, distance, sum)
+        loss = sum
     elif is_smoothed(p):
         # A logit of -inf makes the loss inf; a row without a sum stays NaN.
         sums = doubles(g.logit_sum + i)
@@ -95,7 +103,11 @@ cdef inline void find_losses(const Problem* p, RowGroup* g, Py_ssize_t i, real* 
         put_doubles(g.lse + i, lse)
         # lse - lse is 0, or NaN where a row is all -inf: its loss is NaN, not the square's inf.
         loss = loss + vec[double](p.z_loss) * (lse * lse + (lse - lse))
-    put_doubles(g.loss + i, where_zero(weight, zero, loss * weight))
+    sum = loss * weight
+    if keeps_rounding:
+        rounding = where_zero(rounding - rounding, rounding, zero)  # 0 where it is not finite
+        sum = multiply_subtract(loss, weight, zero - rounding * weight)
+    put_doubles(g.loss + i, where_zero(weight, zero, sum))
 
 
 cdef inline void find_log_sums(RowGroup* g, Py_ssize_t i) noexcept nogil:
@@ -157,6 +169,14 @@ cdef inline void find_hess_scales(
     put_doubles(g.hess_square + i, square)
 
 
+cdef inline vec[double] rounding_of_scale(
+    const Problem* p, const RowGroup* g, Py_ssize_t i, vec[double] grad_scale
+) noexcept nogil:
+    """What rounding took from weight / divisor."""
+    cdef vec[double] excess = multiply_subtract(grad_scale, vec[double](p.divisor), doubles(g.weight + i))
+    return vec[double](-p.grad_scale) * excess
+
+
 cdef inline vec[double] label_gradient(
     const Problem* p, const RowGroup* g, Py_ssize_t i, vec[double] target, vec[double] others,
     row_coefficients f, vec[double] grad_scale,
@@ -164,10 +184,9 @@ cdef inline vec[double] label_gradient(
     """The gradient at the reference where others have targets: with few roundings also where it wins."""
     cdef vec[double] own = doubles(g.exp_label + i), rest = doubles(g.sum_others + i)
     cdef vec[double] difference = others - (target + others) * (rest * f.inverse)
-    cdef vec[double] lost = multiply_subtract(grad_scale, vec[double](p.divisor), doubles(g.weight + i))
+    cdef vec[double] lost = vec[double](0.0) - rounding_of_scale(p, g, i, grad_scale)
     return where_below(
-        rest, own, multiply_subtract(grad_scale, difference, lost * vec[double](p.grad_scale) * difference),
-        f.label_grad,
+        rest, own, multiply_subtract(grad_scale, difference, lost * difference), f.label_grad
     )
 
 
@@ -175,7 +194,8 @@ cdef inline void find_coefficients(const Problem* p, RowGroup* g, Py_ssize_t i) 
     """What the output of the rows from i on is made with, as many as a vector holds."""
     cdef vec[double] target = doubles(g.label_target + i), others = doubles(g.other_targets + i)
     cdef vec[double] weight = doubles(g.weight + i), grad_scale = vec[double](p.grad_scale)
-    cdef vec[double] lacking, unscale = vec[double](1 / kExpScale)
+    cdef vec[double] sum_others = doubles(g.sum_others + i), exp_label = doubles(g.exp_label + i)
+    cdef vec[double] unscale = vec[double](1 / kExpScale)
     cdef row_coefficients f
     if p.output == LOG_SOFTMAX:
         find_log_sums(g, i)
@@ -188,13 +208,16 @@ cdef inline void find_coefficients(const Problem* p, RowGroup* g, Py_ssize_t i) 
         # no target, hence no gradient and no loss, whatever the row holds
         put_doubles(g.weight + i, where_zero(target + others, vec[double](0.0), weight))
         g.skipped = max(g.skipped, <Py_ssize_t> 1)  # perhaps: whoever writes looks at the weights
-    f = coefficients_of(doubles(g.sum_others + i), doubles(g.exp_label + i), target, others, grad_scale)
+    if p.double_lanes:
+        f = exact_coefficients_of(
+            sum_others, doubles(g.others_rounding + i), exp_label, target, others, grad_scale,
+            rounding_of_scale(p, g, i, grad_scale),
+        )
+        put_doubles(g.prob_scale_lo + i, f.prob_scale_lo * unscale)
+    else:
+        f = coefficients_of(sum_others, exp_label, target, others, grad_scale)
     put_doubles(g.grad_scale + i, grad_scale)
     put_doubles(g.prob_scale_hi + i, f.prob_scale * unscale)
-    if p.double_lanes:
-        lacking = multiply_subtract(target + others, grad_scale, f.alpha)
-        lacking = lacking - multiply_subtract(f.prob_scale, f.total, f.alpha)
-        put_doubles(g.prob_scale_lo + i, lacking * f.inverse * unscale)
     put_doubles(g.label_grad + i, f.label_grad)
     if is_smoothed(p):
         put_doubles(g.label_grad + i, label_gradient(p, g, i, target, others, f, grad_scale))

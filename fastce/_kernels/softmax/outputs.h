@@ -35,7 +35,8 @@ FASTCE_INLINE vec<T> gradient_of(vec<T> e, vec<T> prob_scale_hi, vec<T> prob_sca
 }
 // p (hess_scale (1 - p) + hess_square p) with p = e inverse_sum.
 template <class T> FASTCE_INLINE vec<T> hessian_of(vec<T> e, vec<T> inverse_sum, vec<T> hess_scale, vec<T> hess_square) {
-    return curved(e, inverse_sum, hess_scale, hess_square);
+    const vec<T> p = e * inverse_sum;
+    return p * (hess_scale * (vec<T>(1.0) - p) + hess_square * p);
 }
 template <class T> FASTCE_INLINE vec<T> log_softmax_of(vec<T> x, vec<T> row_max, vec<T> log_sum) {
     return x - row_max - log_sum;

@@ -32,6 +32,7 @@ cdef struct RowGroup:
     double[GROUP] distance  # where targets vary: sum_c t_c (x_r - x_c)
     double[GROUP] shift  # what was subtracted from the logits before exp
     double[GROUP] sum_others  # sum of exp(x_c - shift) over all classes but the reference
+    double[GROUP] others_rounding  # what rounding took from it, where lanes are double
     double[GROUP] exp_label  # exp(x_r - shift)
     double[GROUP] label_logit  # x_r - shift
     double[GROUP] logit_sum  # sum_c (x_c - shift) where all classes have the same target
@@ -61,4 +62,5 @@ cdef inline void clear_group(RowGroup* g) noexcept nogil:
     g.fused_loss = -1
     for i in range(GROUP):
         g.other_targets[i] = g.shift[i] = g.prob_scale_lo[i] = g.distance[i] = g.logit_sum[i] = 0
+        g.others_rounding[i] = 0
         g.winner[i] = -1

@@ -4,8 +4,8 @@ Smoothing with class weights, and probability labels; the label's own share is p
 is one number (problem.pxd).
 """
 
-from ..memory.memory cimport numbers
-from ..simd.simd cimport first, lanes_of, linear, real, vec, weighted
+from ..memory.memory cimport F64, numbers
+from ..simd.simd cimport first, lanes_of, linear, real, vec, weighted, weigh_doubles
 from ..softmax.problem cimport Problem
 
 
@@ -14,13 +14,25 @@ cdef inline void targets_of_classes(
 ) noexcept nogil:
     """Targets of the classes c … c + n - 1, the label as any other; `targets`: the row's own from there."""
     cdef Py_ssize_t k, at, width = lanes_of(<vec[real]*> NULL)
-    if targets != NULL:
+    cdef const double* weights = NULL
+    # Doubles that are to be multiplied become lanes afterwards: what is rounded twice is not exact enough.
+    cdef bint from_doubles = (
+        targets != NULL and p.target_kind == F64 and not p.double_lanes
+        and (p.class_weight != NULL or p.hard_mass != 1)
+    )
+    if targets != NULL and not from_doubles:
         numbers(targets, p.target_kind, n, out)
     for k from 0 <= k < n by width:
         at = k // width
         if targets == NULL:
             out[at] = vec[real](0.0)
-        if p.class_weight != NULL:
+        if from_doubles:
+            if p.class_weight != NULL:
+                weights = p.class_weight + c + k
+            weigh_doubles(
+                (<const double*> targets) + k, p.hard_mass, p.uniform_mass, weights, n - k, out + at
+            )
+        elif p.class_weight != NULL:
             out[at] = weighted(out[at], p.hard_mass, p.uniform_mass, p.class_weight + c + k, n - k)
         elif p.hard_mass != 1:
             out[at] = linear(out[at], p.hard_mass, p.uniform_mass)

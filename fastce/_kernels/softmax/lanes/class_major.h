@@ -9,7 +9,7 @@
 #include "memory/label_lanes.h"
 #include "memory/stream.h"
 #include "simd/shuffle.h"
-#include "softmax/epilogue.h"
+#include "softmax/epilogue_steps.h"
 #include "softmax/exp_sums.h"
 #include "softmax/outputs.h"
 

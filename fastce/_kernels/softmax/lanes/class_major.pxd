@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 
 from ...simd.simd cimport vec
 from ...softmax.outputs cimport row_lanes
-from ...softmax.rows cimport grad_lanes
+from ...softmax.epilogue_steps cimport grad_lanes
 
 
 cdef extern from "<softmax/lanes/class_major.h>" namespace "fastce" nogil:

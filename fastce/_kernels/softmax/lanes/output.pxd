@@ -19,7 +19,7 @@ from ...softmax.lanes.tile cimport (
 from ...softmax.outputs cimport row_lanes
 from ...softmax.problem cimport Problem, is_smoothed, targets_vary
 from ...softmax.row_group cimport GROUP, WIDTH, RowGroup
-from ...softmax.rows cimport split_doubles
+from ...softmax.epilogue_steps cimport split_doubles
 from ...softmax.shift cimport index_of_largest
 
 

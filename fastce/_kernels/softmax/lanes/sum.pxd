@@ -8,7 +8,7 @@ from libc.string cimport memset
 
 from libc.math cimport INFINITY
 
-from ...memory.memory cimport put_labels, writer
+from ...memory.memory cimport put_labels, StreamWriter
 from ...parallel.totals cimport Totals
 from ...simd.simd cimport (
     lanes_of, load_first, maximum, number, prefetch_run, real, set_lane, store_doubles, vec,
@@ -27,7 +27,7 @@ from ...softmax.problem cimport (
     LOG_SOFTMAX, Problem, has_default_options, is_smoothed, needs_maximum, targets_vary,
 )
 from ...softmax.row_group cimport GROUP, RowGroup
-from ...softmax.rows cimport check_range, kLabelUnderflow, kOutOfRange
+from ...softmax.epilogue_steps cimport check_range, kLabelUnderflow, kOutOfRange
 from ...softmax.shift cimport first_shift, is_out_of_range, log_of_classes, looks_shifted, shift_of_maximum
 
 
@@ -279,7 +279,8 @@ cdef inline void end_columns(const Problem* p, const Columns* t, Totals* totals,
 
 
 cdef inline void columns_of_block(
-    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Totals* totals, real* like
+    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch,
+    StreamWriter* w, Totals* totals, real* like
 ) noexcept nogil:
     """All of a block: sums, losses, gradients, tile by tile."""
     cdef Columns t = columns_in(p, end - begin, scratch)

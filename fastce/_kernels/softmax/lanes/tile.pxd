@@ -7,16 +7,16 @@ cache; with so many classes that not even a group would fit, they are computed o
 
 from libc.string cimport memset
 
-from ...memory.memory cimport put_labels, numbers, prefetch_elements
+from ...memory.memory cimport F64, put_labels, numbers, prefetch_elements
 from ...parallel.totals cimport Totals
-from ...simd.simd cimport lanes_of, linear, prefetch_run, real, vec
+from ...simd.simd cimport lanes_of, linear, prefetch_run, real, vec, weigh_doubles
 from ...softmax.check_labels cimport read_rows
 from ...softmax.exp_sums cimport take_exps
 from ...softmax.lanes.class_major cimport kStage, run_writer, where_class
 from ...softmax.outputs cimport row_lanes
 from ...softmax.problem cimport LOG_SOFTMAX, Problem
 from ...softmax.row_group cimport GROUP, RowGroup, clear_group
-from ...softmax.rows cimport grad_lanes
+from ...softmax.epilogue_steps cimport grad_lanes
 
 cdef enum:
     TILE = 1024  # rows
@@ -242,8 +242,9 @@ cdef inline void targets_of_class(
     const Problem* p, const Columns* t, Py_ssize_t c, vec[real]* out
 ) noexcept nogil:
     """The targets of one class in all rows of the tile."""
-    cdef Py_ssize_t v
+    cdef Py_ssize_t v, width = lanes_of(out)
     cdef double weight = class_weight_of(p, c)
+    cdef const char* targets = t.targets + c * p.target_class_stride
     cdef MoreLanes m = more_lanes(t)
     cdef const vec[real]* labels = <const vec[real]*> m.given_label
     cdef const vec[real]* own = <const vec[real]*> m.given_target
@@ -251,6 +252,13 @@ cdef inline void targets_of_class(
         for v in range(t.vectors):
             out[v] = where_class(labels[v], c, own[v], vec[real](p.uniform_mass * weight))
         return
-    numbers(t.targets + c * p.target_class_stride, p.target_kind, t.rows, out)
+    if p.target_kind == F64 and not p.double_lanes:  # rounded once
+        for v in range(t.vectors):
+            weigh_doubles(
+                (<const double*> targets) + v * width, p.hard_mass * weight, p.uniform_mass * weight, NULL,
+                t.rows - v * width, out + v,
+            )
+        return
+    numbers(targets, p.target_kind, t.rows, out)
     for v in range(t.vectors):
         out[v] = linear(out[v], p.hard_mass * weight, p.uniform_mass * weight)

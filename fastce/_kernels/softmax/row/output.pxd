@@ -8,7 +8,7 @@ within a line passes through the writer's stage (stream.h)."""
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
-from ...memory.memory cimport advance, line_gap, room, seek, skip, stream, writer
+from ...memory.memory cimport commit, line_gap, reserve, seek, commit_streamed, stream, StreamWriter
 from ...simd.simd cimport (
     lanes_of, load_first, load_lanes, lost, put, real, scaled_exp, set_lane, store, store_first,
     vec,
@@ -121,17 +121,17 @@ cdef inline vec[real] put_places(vec[real] v, Py_ssize_t k, const Places* at) no
 
 cdef inline void put_staged(
     Result result, Py_ssize_t j, Py_ssize_t end, const Places* at, const real* x, const vec[real]* exps,
-    const vec[real]* targets, row_terms[real]* t, writer* w,
+    const vec[real]* targets, row_terms[real]* t, StreamWriter* w,
 ) noexcept nogil:
     """Writes the elements j … end - 1 by way of the stage."""
     cdef Py_ssize_t k, width = lanes_of(exps)
-    cdef real* out = (<real*> room(w[0])) - j
+    cdef real* out = (<real*> reserve(w[0])) - j
     for k from j <= k < end by width:
         store_first(out + k, put_places(output_at(result, k, end, x, exps, targets, t), k, at), end - k)
-    advance(w[0], (end - j) * sizeof(real))
+    commit(w[0], (end - j) * sizeof(real))
 
 
-cdef inline Py_ssize_t head_of(const writer* w, Py_ssize_t n, const real* like) noexcept nogil:
+cdef inline Py_ssize_t head_of(const StreamWriter* w, Py_ssize_t n, const real* like) noexcept nogil:
     """How many of n elements come before the first whole line."""
     return min(n, line_gap(w[0]) // <Py_ssize_t> sizeof(real))
 
@@ -144,7 +144,7 @@ cdef inline Py_ssize_t tail_of(Py_ssize_t head, Py_ssize_t n, const real* like) 
 
 cdef inline void put_out(
     Result result, Py_ssize_t n, const Places* at, const real* x, const vec[real]* exps,
-    const vec[real]* targets, row_terms[real]* t, writer* w,
+    const vec[real]* targets, row_terms[real]* t, StreamWriter* w,
 ) noexcept nogil:
     """Writes n elements: whole lines from registers, what comes before and after by way of the stage."""
     cdef Py_ssize_t k, width = lanes_of(exps), head = head_of(w, n, x), tail = tail_of(head, n, x)
@@ -159,13 +159,13 @@ cdef inline void put_out(
             store(out + k, v)
         else:
             stream(out + k, v)
-    skip(w[0], (tail - head) * sizeof(real))
+    commit_streamed(w[0], (tail - head) * sizeof(real))
     if n > tail:
         put_staged(result, tail, n, at, x, exps, targets, t, w)
 
 
 cdef inline gradient_lines[real] begin_lines(
-    Py_ssize_t n, const Places* at, const vec[real]* exps, row_terms[real]* t, writer* w,
+    Py_ssize_t n, const Places* at, const vec[real]* exps, row_terms[real]* t, StreamWriter* w,
 ) noexcept nogil:
     """n kept exponentials times the scale, of which all but the whole lines is written: most of put_out()."""
     cdef gradient_lines[real] lines
@@ -177,14 +177,14 @@ cdef inline gradient_lines[real] begin_lines(
     lines.next, lines.end, lines.label, lines.direct = head, tail, at.label, w.direct
     lines.prob_scale_hi, lines.prob_scale_lo = t.prob_scale_hi, t.prob_scale_lo
     lines.uniform_offset, lines.label_grad = t.uniform_offset, vec[real](at.label_value)
-    skip(w[0], (tail - head) * sizeof(real))
+    commit_streamed(w[0], (tail - head) * sizeof(real))
     if n > tail:
         put_staged(GRADIENTS, tail, n, at, x, exps, NULL, t, w)
     return lines
 
 
 cdef inline gradient_lines[real] begin_row(
-    const Problem* p, const Pending* row, row_terms[real]* t, writer* w
+    const Problem* p, const Pending* row, row_terms[real]* t, StreamWriter* w
 ) noexcept nogil:
     """The whole lines of a row for which is_product() holds; its ends are written."""
     cdef Places at
@@ -206,7 +206,7 @@ cdef inline Py_ssize_t place_in(int64_t label, Py_ssize_t c, Py_ssize_t n) noexc
 
 cdef inline void write_block(
     const Problem* p, const Pending* row, Py_ssize_t c, Py_ssize_t n, const vec[real]* exps,
-    row_terms[real]* t, writer* w,
+    row_terms[real]* t, StreamWriter* w,
 ) noexcept nogil:
     """The output at the classes c … c + n - 1 of a row that has been swept."""
     cdef vec[real] made[BLOCK_VECTORS + 1]
@@ -231,7 +231,7 @@ cdef inline void write_block(
     put_out(result, n, &at, x, exps, targets, t, w)
 
 
-cdef inline void seek_row(const Problem* p, const Pending* row, writer* w) noexcept nogil:
+cdef inline void seek_row(const Problem* p, const Pending* row, StreamWriter* w) noexcept nogil:
     """Leads the writers to where the row's outputs belong."""
     cdef Py_ssize_t at = row.number * p.grad_outer_stride * p.itemsize
     seek(w[0], p.grad + at)
@@ -239,7 +239,7 @@ cdef inline void seek_row(const Problem* p, const Pending* row, writer* w) noexc
         seek(w[1], p.hess + at)
 
 
-cdef inline void write_row(const Problem* p, Pending* row, writer* w, real* like) noexcept nogil:
+cdef inline void write_row(const Problem* p, Pending* row, StreamWriter* w, real* like) noexcept nogil:
     """Writes an output that is waiting, with no sweep to share the time."""
     cdef row_terms[real] t = terms_of(p, row, like)
     cdef gradient_lines[real] lines

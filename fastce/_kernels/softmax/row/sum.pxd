@@ -9,7 +9,7 @@ writing overlap. Rows too long for a scratch compute their exponentials again.""
 
 from libc.math cimport INFINITY
 
-from ...memory.memory cimport writer
+from ...memory.memory cimport StreamWriter
 from ...parallel.totals cimport Totals
 from ...simd.simd cimport (
     index_of, kExpScale, kLeastRest, lane, lanes_of, load_first, number, put, real, scaled_exp, set_lane,
@@ -25,7 +25,9 @@ from ...softmax.row.output cimport (
 from ...softmax.row.gradient_lines cimport gradient_lines
 from ...softmax.row.sweep cimport sweep_span
 from ...softmax.row_group cimport GROUP, RowGroup, clear_group
-from ...softmax.rows cimport check_range, kClearWinner, kLabelUnderflow, kOutOfRange, separate_labels
+from ...softmax.epilogue_steps cimport (
+    check_range, kClearWinner, kLabelUnderflow, kOutOfRange, separate_labels,
+)
 from ...softmax.shift cimport (
     first_shift, is_out_of_range, log_of_classes, looks_shifted, row_maximum, shift_of_maximum,
 )
@@ -62,7 +64,7 @@ cdef inline const char* targets_at(const Problem* p, Py_ssize_t row) noexcept no
 
 cdef inline void sweep_and_write(
     const Problem* p, const real* x, double shift, vec[real]* exps, wide_sum[real]* total,
-    wide_sum[real]* logits, Pending* before, writer* w,
+    wide_sum[real]* logits, Pending* before, StreamWriter* w,
 ) noexcept nogil:
     """Adds exp(x - shift) piece by piece, each after a piece of the output that was waiting."""
     cdef row_terms[real] terms = terms_of(p, before, <real*> NULL)
@@ -99,7 +101,7 @@ cdef inline void read_label_logits(
 
 cdef inline void sweep_row(
     const Problem* p, const real* x, RowGroup* g, Sums* s, Py_ssize_t i, vec[real]* exps, Pending* before,
-    writer* w,
+    StreamWriter* w,
 ) noexcept nogil:
     """The sum of exp(x - shift) of row i; meanwhile the gradient of a row before is written."""
     cdef wide_sum[real] total, logits
@@ -164,7 +166,7 @@ cdef inline int finish_sums(
     """From sums of all exponentials to the labels' and the others', n rows, whole vectors, from row i on."""
     separate_labels(
         <const vec[real]*> NULL, s.total + i, s.rounding + i, s.label_logit + i, s.partner_logit + i,
-        g.shift + i, g.sum_others + i, g.exp_label + i, n,
+        g.shift + i, g.sum_others + i, g.others_rounding + i, g.exp_label + i, n,
     )
     return check_range(g.sum_others + i, g.exp_label + i, g.weight + i, n)
 
@@ -211,7 +213,8 @@ cdef inline void skip_row(RowGroup* g, Sums* s, Py_ssize_t i) noexcept nogil:
 
 
 cdef inline void sum_rows(
-    const Problem* p, RowGroup* g, char* scratch, Py_ssize_t kept, Pending* before, writer* w, real* like
+    const Problem* p, RowGroup* g, char* scratch, Py_ssize_t kept, Pending* before,
+    StreamWriter* w, real* like
 ) noexcept nogil:
     """Sums every row of the group; meanwhile the outputs of the group before are written, row by row.
 
@@ -259,6 +262,7 @@ cdef inline void finish_rows(const Problem* p, RowGroup* g, real* like) noexcept
         x = row_at(p, g.first + i, like)
         if g.sum_others[i] < g.exp_label[i] * kLeastRest:
             g.sum_others[i] = sum_around(x, p.classes, g.label[i], g.shift[i])
+            g.others_rounding[i] = 0
         if targets_vary(p):
             sum_targets(p, x, targets_at(p, g.first + i), g, i)
 
@@ -305,7 +309,7 @@ cdef inline Py_ssize_t row_state_bytes() noexcept nogil:
 
 
 cdef inline void rows_of_block(
-    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, Py_ssize_t kept, writer* w,
+    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, Py_ssize_t kept, StreamWriter* w,
     Totals* totals, real* like,
 ) noexcept nogil:
     """All of a block: sums, losses, gradients. Exponentials of a group are kept, `kept` bytes a row."""

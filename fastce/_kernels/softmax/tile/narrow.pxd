@@ -6,13 +6,15 @@ for each row; they also tell what is wrong with labels."""
 
 from libc.stdint cimport int64_t
 
-from ...memory.memory cimport advance, find_integers, line_gap, room, seek, skip, writer
+from ...memory.memory cimport commit, find_integers, line_gap, reserve, seek, commit_streamed, StreamWriter
 from ...parallel.totals cimport add_exactly, Totals
 from ...simd.simd cimport lanes_of, real, vec
 from ...softmax.tile.transposed cimport end_transposed, kFewClasses, write_transposed
 from ...softmax.outputs cimport row_lanes
 from ...softmax.problem cimport Problem, has_default_options
-from ...softmax.rows cimport all_classes, grad_lanes, kFusedRows, kFusedVectors, kLeastScale, kMostScale
+from ...softmax.epilogue_steps cimport (
+    all_classes, grad_lanes, kFusedRows, kFusedVectors, kLeastScale, kMostScale,
+)
 from ...softmax.shift cimport looks_shifted
 from ...softmax.tile.spread cimport write_row_gradients
 from ...softmax.tile.sum cimport exps_as_they_lie, tiles_of_block
@@ -42,7 +44,7 @@ cdef inline Py_ssize_t narrow_bytes(const Problem* p) noexcept nogil:
 
 
 cdef inline double two_classes_of_run(
-    const Problem* p, Py_ssize_t begin, const int64_t* label, Py_ssize_t rows, char* scratch, writer* w,
+    const Problem* p, Py_ssize_t begin, const int64_t* label, Py_ssize_t rows, char* scratch, StreamWriter* w,
     real* like,
 ) noexcept nogil:
     """The losses of rows of two classes, and their gradients; negative, and nothing written, if it fails."""
@@ -55,17 +57,17 @@ cdef inline double two_classes_of_run(
     if p.grad != NULL:
         streams = not w.direct and line_gap(w[0]) == 0 and size % LINE_BYTES == 0
         fused_two_class_gradient(
-            e, label, rows, p.grad_scale, <real*> (w.out if streams else room(w[0])), streams
+            e, label, rows, p.grad_scale, <real*> (w.out if streams else reserve(w[0])), streams
         )
         if streams:
-            skip(w[0], size)
+            commit_streamed(w[0], size)
         else:
-            advance(w[0], size)
+            commit(w[0], size)
     return sum
 
 
 cdef inline double few_classes_of_run(
-    const Problem* p, Py_ssize_t begin, const int64_t* label, Py_ssize_t rows, char* scratch, writer* w,
+    const Problem* p, Py_ssize_t begin, const int64_t* label, Py_ssize_t rows, char* scratch, StreamWriter* w,
     real* like,
 ) noexcept nogil:
     """The same of rows of three classes or more."""
@@ -81,11 +83,11 @@ cdef inline double few_classes_of_run(
         return -1
     grads.prob_scale_hi = labels + kFusedVectors if p.grad != NULL else NULL
     grads.prob_scale_lo, grads.label_grad = labels + 2 * kFusedVectors, labels + 3 * kFusedVectors
-    exps_as_they_lie(x, n, exps, n, <writer*> NULL)
+    exps_as_they_lie(x, n, exps, n, <StreamWriter*> NULL)
     sum = end_transposed(exps, label, rows, p.classes, p.grad_scale, labels, grads)
     if sum < 0 or p.grad == NULL:
         return sum
-    out = <real*> room(w[0])
+    out = <real*> reserve(w[0])
     if p.classes <= 4:
         write_transposed(out, exps, rows, p.classes, labels, grads)
     else:
@@ -95,12 +97,13 @@ cdef inline double few_classes_of_run(
         write_row_gradients(
             out, n, exps, <const vec[real]*> NULL, <const vec[real]*> p.pattern, p.classes, of_rows
         )
-    advance(w[0], n * sizeof(real))
+    commit(w[0], n * sizeof(real))
     return sum
 
 
 cdef inline bint fuse_rows(
-    const Problem* p, Py_ssize_t begin, Py_ssize_t rows, char* scratch, writer* w, Totals* totals, real* like
+    const Problem* p, Py_ssize_t begin, Py_ssize_t rows, char* scratch,
+    StreamWriter* w, Totals* totals, real* like
 ) noexcept nogil:
     """Losses and gradients of a run; False, and nothing written, where tiles have to do it."""
     cdef int64_t[kFusedRows] read
@@ -122,7 +125,8 @@ cdef inline bint fuse_rows(
 
 
 cdef inline void narrow_rows_of_block(
-    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Totals* totals, real* like
+    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch,
+    StreamWriter* w, Totals* totals, real* like
 ) noexcept nogil:
     """All of a block, run by run."""
     cdef Py_ssize_t rows, width = lanes_of(<vec[float]*> NULL)

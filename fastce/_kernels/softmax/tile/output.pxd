@@ -6,7 +6,7 @@ classes have a form of their own."""
 
 from libc.string cimport memcpy, memset
 
-from ...memory.memory cimport advance, advance_later, numbers, put_labels, F64, room, seek, send_all, writer
+from ...memory.memory cimport commit, commit_later, numbers, put_labels, F64, reserve, seek, send_all, StreamWriter
 from ...parallel.totals cimport add_exactly
 from ...simd.simd cimport kExpScale, lane, lanes_of, real, set_number, vec
 from ...softmax.epilogue cimport find_coefficients, hess_of_winner
@@ -14,7 +14,7 @@ from ...softmax.tile.transposed cimport put_own_coefficients, row_sums_of_lanes
 from ...softmax.outputs cimport row_lanes
 from ...softmax.problem cimport LOG_SOFTMAX, Problem, is_smoothed, targets_vary
 from ...softmax.row_group cimport GROUP, WIDTH, RowGroup
-from ...softmax.rows cimport grad_lanes, split_doubles
+from ...softmax.epilogue_steps cimport grad_lanes, split_doubles
 from ...softmax.tile.spread cimport write_row_gradients, write_row_hessians, write_row_log_softmaxes
 from ...softmax.tile.two_class cimport put_two_classes, two_class_gradient
 
@@ -32,7 +32,7 @@ cdef struct Tile:
     char* logits
     char* rows
     row_sums_of_lanes* sums
-    writer* waiting  # holds the gradient of the tile before, to be sent while this one is read; or NULL
+    StreamWriter* waiting  # holds the gradient of the tile before, to be sent while this one is read; or NULL
     bint two_classes, transposed
 
 
@@ -240,7 +240,7 @@ cdef inline void find_output(
 
 
 cdef inline void write_tile(
-    const Problem* p, const Tile* tile, const real* x, char* to, writer* w, bint hess
+    const Problem* p, const Tile* tile, const real* x, char* to, StreamWriter* w, bint hess
 ) noexcept nogil:
     """Writes an output of a tile to where it belongs."""
     cdef RowGroup* g = tile.group
@@ -250,17 +250,19 @@ cdef inline void write_tile(
     if stride == row:
         send_all(w[0])
         seek(w[0], to)
-        find_output(p, tile, x, <real*> room(w[0]), hess)
-        advance_later(w[0], g.rows * row)
+        find_output(p, tile, x, <real*> reserve(w[0]), hess)
+        commit_later(w[0], g.rows * row)
         return
     find_output(p, tile, x, <real*> tile.packed, hess)
     for i in range(g.rows):
         seek(w[0], to + i * stride)
-        memcpy(room(w[0]), tile.packed + i * row, row)
-        advance(w[0], row)
+        memcpy(reserve(w[0]), tile.packed + i * row, row)
+        commit(w[0], row)
 
 
-cdef inline void write_outputs(const Problem* p, const Tile* tile, const real* x, writer* w) noexcept nogil:
+cdef inline void write_outputs(
+    const Problem* p, const Tile* tile, const real* x, StreamWriter* w
+) noexcept nogil:
     """The Hessian, if asked for, and the gradient, which may be written over the logits."""
     cdef RowGroup* g = tile.group
     cdef Py_ssize_t i

@@ -10,11 +10,11 @@ they were. (e) Of two classes nothing has to be summed (two_class.h)."""
 from libc.math cimport INFINITY
 from libc.string cimport memcpy, memset
 
-from ...memory.memory cimport put_labels, F64, numbers, send_all, send_lines, writer
+from ...memory.memory cimport put_labels, F64, numbers, send_all, send_lines, StreamWriter
 from ...parallel.totals cimport Totals
 from ...simd.simd cimport (
-    doubles, kAhead, kLeastRest, lane, lanes_of, load_first, number, put_doubles, real, row_sums,
-    row_tops, set_lane, store_lanes, store_products, vec,
+    doubles, kAhead, kExpScale, kLeastRest, lane, lanes_of, load_first, number, put_doubles, real, row_sums,
+    row_tops, set_lane, split_row_sums, store_lanes, store_products, vec,
 )
 from ...softmax.check_labels cimport read_rows
 from ...softmax.epilogue cimport end_group, set_reference
@@ -24,7 +24,7 @@ from ...softmax.problem cimport (
     Problem, has_default_options, has_label_alone, is_smoothed, needs_maximum, targets_vary,
 )
 from ...softmax.row_group cimport GROUP, WIDTH, RowGroup, clear_group
-from ...softmax.rows cimport check_range, end_fused, kClearWinner, kLabelUnderflow, kOutOfRange
+from ...softmax.epilogue_steps cimport check_range, end_fused, kClearWinner, kLabelUnderflow, kOutOfRange
 from ...softmax.shift cimport first_shift, is_out_of_range, log_of_classes, looks_shifted, shift_of_maximum
 from ...softmax.targets cimport targets_of_classes
 from ...softmax.tile.output cimport ROW_LANES, Tile, grad_lanes_of, lanes_of_rows, sum_without, write_outputs
@@ -88,7 +88,7 @@ cdef inline Tile tile_in(const Problem* p, char* scratch) noexcept nogil:
 
 
 cdef inline void exps_as_they_lie(
-    const real* x, Py_ssize_t n, vec[real]* exps, Py_ssize_t lanes, writer* waiting
+    const real* x, Py_ssize_t n, vec[real]* exps, Py_ssize_t lanes, StreamWriter* waiting
 ) noexcept nogil:
     """exp(x) of all n logits; zeros up to `lanes`. Meanwhile lines are sent that a writer has, if given."""
     cdef Py_ssize_t k, width = lanes_of(exps), piece = n
@@ -157,7 +157,7 @@ cdef inline int sum_by_tree(
     cdef RowGroup* g = tile.group
     cdef Py_ssize_t i, classes = p.classes
     cdef int domain
-    cdef vec[double] total
+    cdef vec[double] total, rounding
     if g.label[0] >= 0:
         for i in range(g.rows):
             g.exp_label[i] = lane(exps, i * classes + g.label[i])
@@ -166,7 +166,9 @@ cdef inline int sum_by_tree(
     else:
         memset(g.exp_label, 0, sizeof(g.exp_label))
     for i from 0 <= i < filled by WIDTH:
-        total = row_sums(exps, i * classes, classes)
+        total = split_row_sums(exps, i * classes, classes, &rounding)
+        if real is double:
+            put_doubles(g.others_rounding + i, rounding * vec[double](1 / kExpScale))
         put_doubles(g.sum_others + i, total if real is double else total - doubles(g.exp_label + i))
     if has_default_options(p) and g.unweighted == g.rows:
         g.fused_loss = end_fused(
@@ -179,6 +181,7 @@ cdef inline int sum_by_tree(
         for i in range(g.rows):
             if g.label[i] >= 0 and g.sum_others[i] < g.exp_label[i] * kLeastRest:
                 g.sum_others[i] = sum_without(exps, i * classes, classes, g.label[i], -1)
+                g.others_rounding[i] = 0
     return domain
 
 
@@ -371,7 +374,8 @@ cdef inline const real* read_tile(
 
 
 cdef inline void tiles_of_block(
-    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch, writer* w, Totals* totals, real* like
+    const Problem* p, Py_ssize_t begin, Py_ssize_t end, char* scratch,
+    StreamWriter* w, Totals* totals, real* like
 ) noexcept nogil:
     """All of a block: sums, losses, gradients, tile by tile."""
     cdef Tile tile = tile_in(p, scratch)

@@ -10,7 +10,8 @@
 #include "memory/label_lanes.h"
 #include "memory/transpose.h"
 #include "simd/log_product.h"
-#include "softmax/epilogue.h"
+#include "simd/shuffle.h"
+#include "softmax/epilogue_steps.h"
 
 namespace fastce {
 

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t
 
 from ...simd.simd cimport vec
-from ...softmax.rows cimport grad_lanes
+from ...softmax.epilogue_steps cimport grad_lanes
 
 
 cdef extern from "<softmax/tile/transposed.h>" namespace "fastce" nogil:

@@ -9,7 +9,7 @@
 #include "memory/stream.h"
 #include "simd/log_product.h"
 #include "simd/shuffle.h"
-#include "softmax/epilogue.h"
+#include "softmax/epilogue_steps.h"
 
 namespace fastce {
 

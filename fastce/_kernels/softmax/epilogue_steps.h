@@ -58,16 +58,38 @@ inline weighed weigh(const double* by_class, const double* by_sample, bool drops
 // The gradient of rows is alpha e_c / total - grad_scale t_c, where total is the sum of all e_c, and label_grad at the
 // reference class. `others` is what all other classes' targets and z_loss add to that of the reference.
 struct row_coefficients {
-    vec<double> alpha, total, inverse, prob_scale, label_grad;
+    vec<double> alpha, inverse, prob_scale, prob_scale_lo, label_grad;
 };
 FASTCE_INLINE row_coefficients coefficients_of(vec<double> sum_others, vec<double> exp_label, vec<double> label_target,
                                                vec<double> others, vec<double> grad_scale) {
     row_coefficients f;
     f.alpha = (label_target + others) * grad_scale;
-    f.total = sum_others + exp_label;
-    f.inverse = vec<double>(1.0) / f.total;
+    f.inverse = vec<double>(1.0) / (sum_others + exp_label);
     f.prob_scale = f.alpha * f.inverse;
+    f.prob_scale_lo = vec<double>(0.0);
     f.label_grad = (others * exp_label - label_target * sum_others) * (grad_scale * f.inverse);
+    return f;
+}
+// The same to some digits more, for lanes of doubles: grad_scale / total is kept in two parts. `others_rounding` and
+// `scale_rounding` are what rounding took from sum_others and grad_scale.
+FASTCE_INLINE row_coefficients exact_coefficients_of(vec<double> sum_others, vec<double> others_rounding,
+                                                     vec<double> exp_label, vec<double> label_target,
+                                                     vec<double> others, vec<double> grad_scale,
+                                                     vec<double> scale_rounding) {
+    row_coefficients f = coefficients_of(sum_others, exp_label, label_target, others, grad_scale);
+    const vec<double> zero(0.0), targets = label_target + others, total = sum_others + exp_label;
+    const vec<double> total_rounding = rounding_of_sum(sum_others, exp_label, total) + others_rounding;
+    const vec<double> scale = grad_scale * f.inverse, product = label_target * sum_others;
+    vec<double> scale_lo = scale_rounding - multiply_subtract(scale, total, grad_scale) - scale * total_rounding;
+    scale_lo = scale_lo * f.inverse;
+    f.prob_scale = targets * scale;
+    f.prob_scale_lo = multiply_subtract(targets, scale, f.prob_scale) +
+                      (rounding_of_sum(label_target, others, targets) * scale + targets * scale_lo);
+    f.prob_scale_lo = select<double>(f.prob_scale_lo.v - f.prob_scale_lo.v == 0, f.prob_scale_lo, zero);
+    const vec<double> difference = multiply_subtract(others, exp_label, product) -
+                                   (multiply_subtract(label_target, sum_others, product) + label_target * others_rounding);
+    const vec<double> low = difference * scale_lo;
+    f.label_grad = multiply_subtract(difference, scale, zero - select<double>(low.v - low.v == 0, low, zero));
     return f;
 }
 
@@ -79,12 +101,13 @@ template <class T> FASTCE_INLINE vec<T> narrow_lanes(const double* x) {
 }
 
 // Takes the labels' terms out of sums of exponentials, as exactly as they went in: where pairs of vectors were added
-// in their own lanes, together with the partner. `rounding` is what the sums lost. The terms themselves go to
-// `exp_label`, in double. All arrays hold whole vectors.
+// in their own lanes, together with the partner. `rounding` is what the sums lost,
+// `others_rounding` what the others' sums of doubles do. The terms themselves go to `exp_label`, in double. All arrays
+// hold whole vectors.
 template <class T>
 inline void separate_labels(const vec<T>*, const double* total, const double* rounding, const double* logit,
-                            const double* partner, const double* shift, double* sum_others, double* exp_label,
-                            ptrdiff_t n) {
+                            const double* partner, const double* shift, double* sum_others, double* others_rounding,
+                            double* exp_label, ptrdiff_t n) {
     constexpr int half = vec<double>::lanes;
     alignas(64) double terms[vec<T>::lanes], partners[vec<T>::lanes];
     for (ptrdiff_t i = 0; i < n; i += vec<T>::lanes) {
@@ -94,8 +117,18 @@ inline void separate_labels(const vec<T>*, const double* total, const double* ro
         store_doubles(terms, kAddsPairs ? own + other : own);
         store_doubles(partners, kAddsPairs ? other : vec<T>(0.0));
         for (int k = 0; k < vec<T>::lanes; k += half) {
-            const vec<double> left = load(total + i + k) - load(terms + k);
-            store(sum_others + i + k, (left + load(rounding + i + k)) + load(partners + k));
+            const vec<double> all = load(total + i + k), term = load(terms + k), left = all - term;
+            const vec<double> lost = load(rounding + i + k), beside = load(partners + k);
+            if constexpr (sizeof(lane_t<T>) == 8) {
+                const vec<double> sum = left + beside;
+                const wide_sum<double> others{sum, (lost + rounding_of_difference(all, term, left)) +
+                                                       rounding_of_sum(left, beside, sum)};
+                vec<double> rest;
+                store(sum_others + i + k, others.lanes_total(&rest));
+                store(others_rounding + i + k, rest * vec<double>(1 / kExpScale));
+            } else {
+                store(sum_others + i + k, (left + lost) + beside);
+            }
             store(exp_label + i + k, scaled_exp(load(logit + i + k) - load(shift + i + k)));
         }
     }

@@ -70,7 +70,7 @@ def test_a_bad_probability_is_found_wherever_it_is(isa, wrong) -> None:
             refused(wrong, [(*row, last)], LAYOUTS["C"], "f4")
 
 
-def test_rows_of_weight_0_and_many_blocks_are_judged_too() -> None:
+def test_rows_of_weight_0_and_many_blocks_are_checked_too() -> None:
     q = np.zeros((40_000, 9), np.float32)
     q[39_999, 8] = np.nan
     for options in ({}, {"sample_weight": 0}, {"num_threads": 2, "return_grad": True}):
