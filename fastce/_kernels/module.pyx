@@ -17,6 +17,7 @@ from .arguments cimport (
     CHECKED, kBelowHalf, read_flag, read_integer, read_number, read_reducing, read_threads, REFUSED,
     SCATTERED, UNREADABLE,
 )
+from .divergence_call cimport compute_divergence
 from .elements_call cimport (
     compute_elements, ElementsCall, read_element_labels, read_element_output, read_items, read_pos_weight,
 )
@@ -221,6 +222,16 @@ def sigmoid(logits, out, num_threads, threads_for, Py_ssize_t streaming_bytes, i
     if x.size:
         all_elements(&p, NULL, False, threads, &total)
     return out
+
+
+def divergence(
+    int function, logits, reference, sample_weight, double temperature, double divisor, grad, losses,
+    int num_threads
+):
+    """Kullback-Leibler (0) or Jensen-Shannon (1) of rows [rows, classes] that lie one after another."""
+    return compute_divergence(
+        function, logits, reference, sample_weight, temperature, divisor, grad, losses, num_threads
+    )
 
 
 def read_sweep(const unsigned char[::1] source, int num_threads):
