@@ -133,7 +133,7 @@ def kl_divergence(
     --------
     >>> import fastce
     >>> round(fastce.kl_divergence([[2.0, 1.0, 0.1]], [[1.5, 1.0, 0.5]]), 6)
-    0.0
+    0.05805
     """
     return divergence(
         KULLBACK_LEIBLER, logits, reference_logits, temperature, axis, sample_weight, reduction,
@@ -254,7 +254,7 @@ def js_divergence(
     --------
     >>> import fastce
     >>> round(fastce.js_divergence([[2.0, 1.0, 0.1]], [[1.5, 1.0, 0.5]]), 6)
-    0.0
+    0.013786
     """
     return divergence(
         JENSEN_SHANNON, logits, reference_logits, temperature, axis, sample_weight, reduction,

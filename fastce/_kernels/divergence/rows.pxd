@@ -1,18 +1,18 @@
 """The divergence of one row, and its gradient.
 
-Design. A row of both arrays is swept for the maxima, for the sums of exponentials and for the terms; the
-first sweep brings it into a cache. Exponentials stay in scratch, unless the row is very long: they are then
-computed again.
+Design. A row of both arrays is swept for the maxima, for the sums of exponentials, for the difference of
+their logarithms and for the terms; the first sweep brings it into a cache. Exponentials stay in scratch, unless
+the row is very long: they are then computed again.
 """
 
-from libc.math cimport INFINITY, log
+from libc.math cimport exp as exp_of, INFINITY, log, log1p as log1p_of
 from libc.string cimport memset
 
 from ..divergence.problem cimport JENSEN_SHANNON, Pairs
-from ..divergence.terms cimport js_term, kl_term, log_ratio
+from ..divergence.terms cimport js_term, kl_term, log_ratio, weighted_expm1
 from ..simd.simd cimport (
-    exp, first, kAhead, lane_max, lanes_of, load_first, lost, maximum, prefetch_run, real, store_first, vec,
-    wide_sum,
+    exp, first, index_of, kAhead, lane_max, lanes_of, load_first, lost, maximum, number, prefetch_run, real,
+    store_first, vec, wide_sum,
 )
 
 cdef enum:
@@ -80,6 +80,31 @@ cdef inline vec[real] prob_at(
     return e * inverse
 
 
+cdef inline double distance_of_logsumexps(
+    const real* x, const real* z, Py_ssize_t n, const Softmax* model, const Softmax* reference,
+    double temperature,
+) noexcept nogil:
+    """T times logsumexp(z / T) - logsumexp(x / T): s + T log1p(sum_c q_c expm1((z_c - x_c - s) / T)).
+
+    s is z - x of the model's largest class: where all are about s, the small difference keeps its digits.
+    """
+    cdef Py_ssize_t k, at = index_of(x, n, 1, model.row_max), width = lanes_of(<vec[real]*> NULL)
+    cdef double s = number(z + at) - number(x + at)
+    cdef vec[real] units = vec[real](1 / temperature), inverse = vec[real](1 / model.sum), q, v, e
+    cdef vec[real] high = vec[real](s), low = vec[real](lost(s, &v))
+    cdef wide_sum[real] total
+    # What makes q exp(v) of the reference's exponentials, for v that is not small.
+    cdef double factor = exp_of((reference.row_max - model.row_max - s) / temperature) / model.sum
+    if not (s - s == 0 and factor < 1e30):
+        return (reference.row_max - model.row_max) + temperature * log(reference.sum / model.sum)
+    for k from 0 <= k < n by width:
+        q = prob_at(x, k, n, model, inverse, units)
+        e = prob_at(z, k, n, reference, vec[real](factor), units)
+        v = log_ratio(load_first(x + k, n - k, 0), load_first(z + k, n - k, 0), high, low, units)
+        total.add(first(weighted_expm1(q, e, v), <int> min(width, n - k)))
+    return s + temperature * log1p_of(total.value())
+
+
 cdef inline double divergence_of_row(
     const Pairs* p, const real* x, const real* z, real* grad, double weight, char* scratch
 ) noexcept nogil:
@@ -95,8 +120,7 @@ cdef inline double divergence_of_row(
     find_maxima(x, z, n, &model.row_max, &reference.row_max)
     sum_exps(x, n, &model, units)
     sum_exps(z, n, &reference, units)
-    # T times the difference of both logsumexps
-    apart = (reference.row_max - model.row_max) + p.temperature * log(reference.sum / model.sum)
+    apart = distance_of_logsumexps(x, z, n, &model, &reference, p.temperature)
     highs, lows = vec[real](apart), vec[real](lost(apart, &v))
     of_model, of_reference = vec[real](1 / model.sum), vec[real](1 / reference.sum)
     scale = vec[real](weight * unit / p.divisor)

@@ -29,6 +29,12 @@ cdef inline vec[real] excess(vec[real] u) noexcept nogil:
     return (sum + vec[real](1.0)) * (u * u * vec[real](0.5))
 
 
+cdef inline vec[real] weighted_expm1(vec[real] q, vec[real] q_exp, vec[real] v) noexcept nogil:
+    """q (exp(v) - 1), where q exp(v) is given."""
+    cdef vec[real] near = q * (excess(vec[real](0.0) - v) + v)
+    return where_below(magnitude(v), vec[real](0.5), near, q_exp - q)
+
+
 cdef inline vec[real] kl_term(vec[real] p, vec[real] q, vec[real] u, vec[real]* difference) noexcept nogil:
     """p (exp(-u) - 1 + u), where p exp(-u) is q; and q - p."""
     cdef vec[real] half = vec[real](0.5), size = magnitude(u), near = excess(u), far = (q - p) + p * u
