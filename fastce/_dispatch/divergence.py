@@ -114,9 +114,9 @@ def divergence(
 ) -> Any:
     """Return the divergence of all rows and what else is asked for."""
     x, z = as_floats(logits, "logits"), as_floats(reference_logits, "reference_logits")
+    k = class_axis(x, axis)
     if x.shape != z.shape:
         raise ValueError(f"reference_logits has shape {z.shape}, but logits have {x.shape}")
-    k = class_axis(x, axis)
     accepted = f"in [{LEAST_TEMPERATURE:g}, {MOST_TEMPERATURE:g}]"
     t = as_number(temperature, "temperature", LEAST_TEMPERATURE, MOST_TEMPERATURE, accepted)
     reduction, normalizer = as_reduction(reduction), as_normalizer(normalizer)

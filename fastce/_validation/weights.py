@@ -15,7 +15,6 @@ from fastce._validation.dtypes import (
     native,
 )
 
-
 HINT_FOR_NAMES = (
     ": one number a class, such as class_weights(class_counts(labels, n_classes), 'balanced')"
 )

@@ -80,6 +80,8 @@ def test_against_long_double(kind, apart, each_isa) -> None:
                     assert (error <= allowed + 1e-37).all(), (what, (error - allowed).max())
                     off = np.abs(grad.astype(np.longdouble) - slope)
                     room = 40 * eps * rows + 1e-37
+                    if kind == "js":  # a difference of g and its mean
+                        room = room + 4 * eps * far.max(axis=-1, keepdims=True)
                     if dtype != wide:
                         room = room + np.abs(slope) * float(ml_dtypes.finfo(dtype).eps)
                         room = room + float(ml_dtypes.finfo(dtype).smallest_subnormal)

@@ -1,8 +1,8 @@
 """The divergence of one row, and its gradient.
 
 Design. A row of both arrays is swept for the maxima, for the sums of exponentials, for the difference of
-their logarithms and for the terms; the first sweep brings it into a cache. Exponentials stay in scratch, unless
-the row is very long: they are then computed again.
+their logarithms and for the terms; the first sweep brings it into a cache. Exponentials stay in scratch,
+unless the row is very long: they are then computed again.
 """
 
 from libc.math cimport exp as exp_of, INFINITY, log, log1p as log1p_of
@@ -82,27 +82,32 @@ cdef inline vec[real] prob_at(
 
 cdef inline double distance_of_logsumexps(
     const real* x, const real* z, Py_ssize_t n, const Softmax* model, const Softmax* reference,
-    double temperature,
+    double temperature, double* low,
 ) noexcept nogil:
-    """T times logsumexp(z / T) - logsumexp(x / T): s + T log1p(sum_c q_c expm1((z_c - x_c - s) / T)).
+    """T times logsumexp(z / T) - logsumexp(x / T), in two numbers: s and
+    T log1p(sum_c q_c expm1((z_c - x_c - s) / T)).
 
     s is z - x of the model's largest class: where all are about s, the small difference keeps its digits.
     """
     cdef Py_ssize_t k, at = index_of(x, n, 1, model.row_max), width = lanes_of(<vec[real]*> NULL)
-    cdef double s = number(z + at) - number(x + at)
-    cdef vec[real] units = vec[real](1 / temperature), inverse = vec[real](1 / model.sum), q, v, e
-    cdef vec[real] high = vec[real](s), low = vec[real](lost(s, &v))
+    cdef double s = number(z + at) - number(x + at), back = s - number(z + at), factor
+    cdef vec[real] units = vec[real](1 / temperature), inverse = vec[real](1 / model.sum), q, v, e, high
     cdef wide_sum[real] total
     # What makes q exp(v) of the reference's exponentials, for v that is not small.
-    cdef double factor = exp_of((reference.row_max - model.row_max - s) / temperature) / model.sum
+    factor = exp_of((reference.row_max - model.row_max - s) / temperature) / model.sum
     if not (s - s == 0 and factor < 1e30):
-        return (reference.row_max - model.row_max) + temperature * log(reference.sum / model.sum)
+        s = (reference.row_max - model.row_max) + temperature * log(reference.sum / model.sum)
+        low[0] = lost(s, &v)
+        return s
+    low[0] = (number(z + at) - (s - back)) - (number(x + at) + back) + lost(s, &v)
+    high, e = vec[real](s), vec[real](low[0])
     for k from 0 <= k < n by width:
+        v = log_ratio(load_first(x + k, n - k, 0), load_first(z + k, n - k, 0), high, e, units)
         q = prob_at(x, k, n, model, inverse, units)
-        e = prob_at(z, k, n, reference, vec[real](factor), units)
-        v = log_ratio(load_first(x + k, n - k, 0), load_first(z + k, n - k, 0), high, low, units)
-        total.add(first(weighted_expm1(q, e, v), <int> min(width, n - k)))
-    return s + temperature * log1p_of(total.value())
+        q = weighted_expm1(q, prob_at(z, k, n, reference, vec[real](factor), units), v)
+        total.add(first(q, <int> min(width, n - k)))
+    low[0] += temperature * log1p_of(total.value())
+    return s
 
 
 cdef inline double divergence_of_row(
@@ -111,7 +116,7 @@ cdef inline double divergence_of_row(
     """The divergence of a row; writes its gradient."""
     cdef Softmax model, reference
     cdef wide_sum[real] total, slopes
-    cdef double unit = 1 / p.temperature, apart
+    cdef double unit = 1 / p.temperature, low
     cdef Py_ssize_t k, n = p.classes, kept = kept_bytes(p, <real*> NULL)
     cdef vec[real] units = vec[real](unit), highs, lows, of_model, of_reference, scale, mean
     cdef vec[real] v, q, u, term, difference
@@ -120,8 +125,8 @@ cdef inline double divergence_of_row(
     find_maxima(x, z, n, &model.row_max, &reference.row_max)
     sum_exps(x, n, &model, units)
     sum_exps(z, n, &reference, units)
-    apart = distance_of_logsumexps(x, z, n, &model, &reference, p.temperature)
-    highs, lows = vec[real](apart), vec[real](lost(apart, &v))
+    highs = vec[real](distance_of_logsumexps(x, z, n, &model, &reference, p.temperature, &low))
+    lows = vec[real](low)
     of_model, of_reference = vec[real](1 / model.sum), vec[real](1 / reference.sum)
     scale = vec[real](weight * unit / p.divisor)
     for k from 0 <= k < n by width:

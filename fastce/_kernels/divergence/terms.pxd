@@ -50,16 +50,20 @@ cdef inline vec[real] entropy_of(vec[real] part) noexcept nogil:
 cdef inline vec[real] js_term(
     vec[real] p, vec[real] q, vec[real] u, vec[real]* slope
 ) noexcept nogil:
-    """(p + q) / 4 h(w), and g = log(1 - w) / 2."""
-    cdef vec[real] zero = vec[real](0.0), one = vec[real](1.0), both = p + q, difference, w, square, sum, v
+    """(p + q) / 4 h(w), and g = log(1 - w) / 2, where 1 - w is 2 q / (p + q)."""
+    cdef vec[real] zero = vec[real](0.0), one = vec[real](1.0), quarter = vec[real](0.25), both = p + q
+    cdef vec[real] inverse = where_zero(both, zero, one / both), difference, w, square, sum = zero, v, size
+    cdef vec[real] of_model = (q + q) * inverse
     cdef int k
     kl_term(p, q, u, &difference)
-    w = where_zero(both, zero, (zero - difference) / both)
+    w = (zero - difference) * inverse
+    size, square = magnitude(w), w * w
     v = one - w
-    # q log q of a class without probability is 0
-    slope[0] = where_zero(q, zero, vec[real](0.5) * log_corrected(v, ((one - v) - w) / v))
-    square, sum = w * w, zero
+    slope[0] = where_below(
+        size, quarter, log_corrected(v, ((one - v) - w) / v), log_corrected(of_model, zero)
+    )
+    slope[0] = where_zero(q, zero, vec[real](0.5) * slope[0])
     for k in range(TERMS, 0, -1):
         sum = (sum + vec[real](1.0 / (k * (2 * k - 1)))) * square
-    sum = where_below(magnitude(w), vec[real](0.25), sum, entropy_of(one + w) + entropy_of(v))
-    return both * vec[real](0.25) * sum
+    sum = where_below(size, quarter, sum, entropy_of((p + p) * inverse) + entropy_of(of_model))
+    return both * quarter * sum

@@ -69,7 +69,10 @@ def sigmoid(x: ArrayLike, name: str | None = None) -> NDArray[Any]:
     >>> tf.sigmoid([0.0, 2.0]).round(4)
     array([0.5   , 0.8808], dtype=float32)
     """
-    return fastce.sigmoid(as_tensor("x", x))
+    try:
+        return fastce.sigmoid(as_tensor("x", x))
+    except TypeError as error:  # which speaks of logits
+        raise TypeError(str(error).replace("logits", "x", 1)) from error
 
 
 def _axis(axis: int | None, dim: int | None) -> int:
