@@ -71,7 +71,7 @@ def test_against_long_double(kind, apart, each_isa) -> None:
                 # The reference's own digits: it takes u as a difference of logarithms.
                 own = 10 * np.finfo(np.longdouble).eps * (60 + spread)
                 relative = relative + own * (loss / apart + np.sqrt(loss))
-                lost = own * np.ones_like(loss)[:, None]
+                lost = own[:, None]
                 rows = np.abs(slope).max(axis=-1, keepdims=True)
                 for isa in each_isa():
                     got, grad = LOSSES[kind](
