@@ -13,7 +13,7 @@ from fastce._dispatch.outcome import CHECKED
 from fastce._dispatch.threads import threads_for
 from fastce._validation.arrays import as_floats, class_axis, without
 from fastce._validation.dtypes import INTEGER_DTYPES, Array, is_float, losses_dtype, native
-from fastce._validation.labels import as_class_labels, refuse_class_labels
+from fastce._validation.labels import as_class_labels, refuse_class_labels, refuse_swapped
 from fastce._validation.outputs import as_out
 from fastce._validation.scalars import (
     LARGEST,
@@ -75,6 +75,7 @@ class Loss(NamedTuple):
 
     def checked(self) -> Loss:
         """Return the arguments in the form that kernels read, or raise what is wrong with that."""
+        refuse_swapped(self.inputs, self.labels)
         x = as_floats(self.inputs, "logits")
         axis = class_axis(x, self.axis)
         ignore_index = as_label(self.ignore_index, "ignore_index")

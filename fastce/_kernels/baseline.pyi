@@ -54,6 +54,17 @@ def sigmoid(
 def row_statistics(
     given: tuple[Any, ...], names: tuple[str, ...], threads_for: _ThreadsFor, known: int = 0
 ) -> Any: ...
+def divergence(
+    function: int,
+    logits: _Array,
+    reference: _Array,
+    sample_weight: _Array | None,
+    temperature: float,
+    divisor: float,
+    grad: _Array | None,
+    losses: _Array | None,
+    num_threads: int,
+) -> float: ...
 def read_sweep(source: _Array, num_threads: int) -> int: ...
 def copy_sweep(source: _Array, destination: _Array, num_threads: int) -> None: ...
 def vector_function(function: int, x: _Array, out: _Array, kind: int) -> None: ...

@@ -17,6 +17,7 @@ from .arguments cimport (
     CHECKED, kBelowHalf, read_flag, read_integer, read_number, read_reducing, read_threads, REFUSED,
     SCATTERED, UNREADABLE,
 )
+from .divergence_call cimport compute_divergence
 from .elements_call cimport (
     compute_elements, ElementsCall, read_element_labels, read_element_output, read_items, read_pos_weight,
 )
@@ -238,6 +239,16 @@ def row_statistics(given, names, threads_for, int known=0):
         return UNREADABLE
     c.threads = read_threads(num_threads, c.rows.x.size, threads_for)
     return compute_statistics(&c, numpy)
+
+
+def divergence(
+    int function, logits, reference, sample_weight, double temperature, double divisor, grad, losses,
+    int num_threads
+):
+    """Kullback-Leibler (0) or Jensen-Shannon (1) of rows [rows, classes] that lie one after another."""
+    return compute_divergence(
+        function, logits, reference, sample_weight, temperature, divisor, grad, losses, num_threads
+    )
 
 
 def read_sweep(const unsigned char[::1] source, int num_threads):

@@ -15,6 +15,10 @@ from fastce._validation.dtypes import (
     native,
 )
 
+HINT_FOR_NAMES = (
+    ": one number a class, such as class_weights(class_counts(labels, n_classes), 'balanced')"
+)
+
 
 def no_weight(x: Array) -> Array:
     """Return where a number is negative or not finite."""
@@ -39,6 +43,7 @@ def _as_numbers(value: object, name: str) -> Array:
         raise TypeError(
             f"{name} has dtype {w.dtype}, accepted are bool, {INTEGER_DTYPES}, long double, "
             + LOGIT_DTYPES
+            + (HINT_FOR_NAMES if name == "class_weight" and w.dtype.kind in "OUT" else "")
         )
     return w.astype(np.float32) if is_bfloat16(dtype) and not w.dtype.isnative else w
 
@@ -52,8 +57,21 @@ def as_sample_weight(value: object, shape: tuple[int, ...]) -> Array:
         except ValueError:
             raise ValueError(
                 f"sample_weight has shape {w.shape}, which does not broadcast to {shape}"
+                + _hint_for_shape(w.shape, shape)
             ) from None
     return w
+
+
+def _hint_for_shape(given: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    """Return what would fit where weights lack the last axes, or have one too many."""
+    lacking = len(shape) - len(given)
+    if lacking > 0 and given == shape[: len(given)]:
+        return f": sample_weight[...{', None' * lacking}] would"
+    if given == shape[:-1]:
+        return ": sample_weight[..., None] would"
+    if shape == given[:-1] and given[-1] == 1:
+        return ": sample_weight[..., 0] would"
+    return ""
 
 
 def as_class_weight(value: object, classes: int) -> Array:

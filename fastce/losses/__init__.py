@@ -1,6 +1,7 @@
 """The losses: each in a file of its own name."""
 
 from fastce.losses.binary import binary_cross_entropy, sigmoid_cross_entropy
+from fastce.losses.divergence import js_divergence, kl_divergence
 from fastce.losses.generalized import generalized_cross_entropy
 from fastce.losses.poly import poly_loss
 from fastce.losses.sigmoid_focal import sigmoid_focal_loss
@@ -11,6 +12,8 @@ from fastce.losses.taylor import taylor_cross_entropy
 __all__ = [
     "binary_cross_entropy",
     "generalized_cross_entropy",
+    "js_divergence",
+    "kl_divergence",
     "poly_loss",
     "sigmoid_cross_entropy",
     "sigmoid_focal_loss",

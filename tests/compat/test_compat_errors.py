@@ -86,6 +86,11 @@ CASES = {
         **ELEMENTS,
     },
 }
+CASES |= {
+    nn.softmax: {"logits": (X, LOGITS), "axis": (-1, {})},
+    nn.log_softmax: {"logits": (X, LOGITS), "axis": (-1, {})},
+    nn.sigmoid: {"x": (X, LOGITS)},
+}
 BY_NAME = {f"{f.__module__.rpartition('.')[2]}.{f.__name__}": f for f in CASES}
 IGNORED = {"name", "scope", "loss_collection", "dim", "targets"}
 
@@ -107,7 +112,7 @@ def test_what_refusals_start_from_is_accepted(function) -> None:
 
 
 def test_no_function_and_no_argument_is_missing() -> None:
-    named = {*nn.__all__, *losses.__all__} - {"Reduction"}
+    named = {*nn.__all__, *losses.__all__} - {"Reduction", "softmax_cross_entropy_with_logits_v2"}
     assert {f.__name__ for f in CASES} == named
     for function, arguments in CASES.items():
         assert set(inspect.signature(function).parameters) - IGNORED == arguments.keys()

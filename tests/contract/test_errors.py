@@ -162,6 +162,36 @@ CASES = {
         ),
     },
 }
+# The losses of the label's probability have one number in place of smoothing and z_loss.
+NUMBERS = {
+    "softmax_focal_loss": ("gamma", 2.0, r.numbers(-0.1, 1e7, "accepted is a number in [0, 1e6]")),
+    "poly_loss": ("epsilon", 1.0, r.numbers(-1.5, np.inf, "accepted is a number >= -1")),
+    "generalized_cross_entropy": ("q", 0.7, r.numbers(-0.1, 1.5, "accepted is a number in [0, 1]")),
+    "taylor_cross_entropy": ("terms", 2, r.integers("an integer in [1, 1000]")),
+}
+for loss, (parameter, good, bad) in NUMBERS.items():
+    CASES[loss] = {
+        name: case
+        for name, case in CASES["softmax_cross_entropy"].items()
+        if name not in {"label_smoothing", "z_loss"}
+    } | {parameter: (good, bad)}
+CASES["sigmoid_focal_loss"] = {
+    name: case
+    for name, case in CASES["sigmoid_cross_entropy"].items()
+    if name not in {"label_smoothing", "pos_weight"}
+} | {
+    "gamma": NUMBERS["softmax_focal_loss"][1:],
+    "alpha": (0.25, r.numbers(-0.1, 1.5, "accepted is a number in [0, 1]")),
+}
+for loss in ("kl_divergence", "js_divergence"):
+    CASES[loss] = {
+        "logits": (X, r.FLOATS),
+        "reference_logits": (X + 1, r.FLOATS),
+        "temperature": (2.0, r.numbers(0.0, 1e7, "accepted is a number in [1e-06, 1e+06]")),
+        "sample_weight": CASES["softmax_cross_entropy"]["sample_weight"],
+        "axis": (-1, r.AXES | r.NOTHING),
+        **REDUCED,
+    }
 FUNCTIONS = {name: getattr(fastce, name) for name in CASES}
 
 

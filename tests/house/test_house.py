@@ -104,7 +104,7 @@ KERNEL_FLOORS = (
     ("simd",),
     ("memory",),
     ("parallel",),
-    ("softmax/row", "softmax/tile", "softmax/lanes", "softmax", "elementwise", "statistics"),
+    ("softmax/row", "softmax/tile", "softmax/lanes", "softmax", "elementwise", "statistics", "divergence"),
     ("",),
 )
 # Within the softmax, the plan of a block uses the layouts, which use what all of them share.

@@ -13,10 +13,9 @@ All are sums of terms of one sign where the label is 0 or 1; R is then the sigmo
 from ..elementwise.logistic cimport all_hard
 from ..elementwise.problem cimport Chunk, Elements
 from ..memory.memory cimport numbers
-from ..simd.power cimport power
 from ..simd.simd cimport (
-    all_within_unit, exp, first, load_first, log_for, magnitude, maximum, real, store_narrow_first,
-    store_numbers, sum_of_doubles, vec, where_negative, where_zero,
+    all_within_unit, exp, first, load_first, log_for, magnitude, maximum, power, real,
+    store_narrow_first, store_numbers, sum_of_doubles, vec, where_negative, where_zero,
 )
 
 cdef enum:

@@ -9,8 +9,7 @@ p = exp(r) and q = 1 - p, both of which the sums hold without a subtraction (row
 out where their place is NULL. No term is 0 / 0 or inf 0 where the label has the probability 1 or 0.
 """
 
-from ..simd.power cimport power
-from ..simd.simd cimport exp, log_for, maximum, real, vec, where_below, where_zero
+from ..simd.simd cimport exp, log_for, maximum, power, real, vec, where_below, where_zero
 
 
 cdef enum RowLoss:

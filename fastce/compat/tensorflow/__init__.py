@@ -8,5 +8,6 @@ arrays and without TensorFlow. `name`, `scope` and `loss_collection` are accepte
 """
 
 from fastce.compat.tensorflow import losses, nn
+from fastce.compat.tensorflow.activations import sigmoid
 
-__all__ = ["losses", "nn"]
+__all__ = ["losses", "nn", "sigmoid"]

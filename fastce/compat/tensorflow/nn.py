@@ -18,10 +18,15 @@ from fastce.compat.tensorflow._tensors import (
     times,
     working_dtype,
 )
+from fastce.compat.tensorflow.activations import log_softmax, sigmoid, softmax
 
 __all__ = [
+    "log_softmax",
+    "sigmoid",
     "sigmoid_cross_entropy_with_logits",
+    "softmax",
     "softmax_cross_entropy_with_logits",
+    "softmax_cross_entropy_with_logits_v2",
     "sparse_softmax_cross_entropy_with_logits",
     "weighted_cross_entropy_with_logits",
 ]
@@ -74,6 +79,10 @@ def softmax_cross_entropy_with_logits(
     x = as_tensor("logits", logits)
     q = as_tensor("labels", labels, working_dtype(x))
     return softmax_losses(q, x, axis if dim is None else dim, 0.0)
+
+
+# TensorFlow 1.5's name for what is today without a suffix.
+softmax_cross_entropy_with_logits_v2 = softmax_cross_entropy_with_logits
 
 
 def softmax_losses(q: NDArray[Any], x: NDArray[Any], axis: int, smoothing: float) -> NDArray[Any]:
