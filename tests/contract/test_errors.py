@@ -257,7 +257,7 @@ OVERLAPS = {
     "another dtype's bytes": lambda x: x.view(np.uint8)[2:130].view(F32).reshape(8, 4),
 }
 ROWS_OF = {
-    name: function for name, function in FUNCTIONS.items() if name.partition("_")[0] != "class"
+    name: function for name, function in FUNCTIONS.items() if name.partition("_")[0] not in ("class", "row")
 }
 
 

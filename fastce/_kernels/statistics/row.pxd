@@ -9,10 +9,10 @@ from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
 from ..simd.simd cimport (
-    count_above, exp, index_of, lane, lane_max, lane_sum, lanes_before, lanes_of, load, load_first, maximum,
+    count_above, exp, lane, lane_max, lane_sum, lanes_before, lanes_of, load, load_first, maximum,
     minimum, number, predecessor, put, real, vec, where_below, where_equal, where_nan, wide_sum,
 )
-from ..statistics.lane_sums cimport leaders, no_sums, run_sums
+from ..statistics.lane_sums cimport first_with, leaders, no_sums, run_sums
 from ..statistics.problem cimport Depth, MOMENTS, TOP
 from ..statistics.row_sums cimport add_part, no_classes, RowSums
 
@@ -22,6 +22,11 @@ cdef enum:
 
 
 # The first look -------------------------------------------------------------------------------------
+
+
+cdef inline vec[real] last_of(const real* x, Py_ssize_t k, Py_ssize_t n) noexcept nogil:
+    """The vector from class k on, which may be beyond the end."""
+    return load_first(x + k, n - k, -INFINITY) if k < n else vec[real](-INFINITY)
 
 
 cdef inline void follow(
@@ -61,7 +66,7 @@ cdef inline void look_at_one_group(
     cdef Py_ssize_t i, k, width = lanes_of(&before)
     for i in range(4):
         k = begin + i * width
-        v[i] = load_first(x + k, n - k, -INFINITY) if k < n else vec[real](-INFINITY)
+        v[i] = last_of(x, k, n)
         a.above = count_above(a.above, v[i], lanes_before(label - k, before, after))
         a.nan = where_nan(v[i], v[i], a.nan)
     follow(a, v[0], v[1], v[2], v[3], vec[real](-<double> (begin // (4 * width))))
@@ -86,17 +91,19 @@ cdef inline void look_at_all(
 
 cdef inline void find_top(const real* x, Py_ssize_t n, const leaders[real]* a, RowSums* s) noexcept nogil:
     """The largest logit, the first class that has it, and the second largest."""
-    cdef Py_ssize_t width = lanes_of(&a.top), begin, i, k
+    cdef Py_ssize_t width = lanes_of(&a.top), begin, i, at
     cdef vec[real] none = vec[real](-INFINITY), hidden = none, top
+    cdef vec[real] v[4]
     s.top = lane_max(a.top)
     top = vec[real](s.top)
     begin = <Py_ssize_t> -lane_max(where_equal(a.top, top, a.place, none)) * 4 * width
-    s.place = begin + index_of(x + begin, min(4 * width, n - begin), 1, s.top)
+    for i in range(4):
+        v[i] = last_of(x, begin + i * width, n)
+    at = first_with(v, 4 * width, top)
+    s.place = begin + at
     for i in range(4):  # what the largest has hidden in its own group
-        k = begin + i * width
-        if k < n:
-            hidden = maximum(put(load_first(x + k, n - k, -INFINITY), s.place - k, -INFINITY), hidden)
-    hidden = maximum(hidden, put(a.top, (s.place - begin) % width, -INFINITY))
+        hidden = maximum(put(v[i], at - i * width, -INFINITY), hidden)
+    hidden = maximum(hidden, put(a.top, at % width, -INFINITY))
     s.second = lane_max(maximum(hidden, a.second))
 
 
@@ -127,9 +134,10 @@ cdef inline void sum_exps(const real* x, Py_ssize_t n, vec[real] second, RowSums
         x0, x1, x2, x3 = load(x + k), load(x + k + width), load(x + k + 2 * width), load(x + k + 3 * width)
         exps.add(sum_of_exps(x0, x1, x2, x3, second))
         k += 4 * width
-    while k < n:
-        exps.add(exp(distance_of(load_first(x + k, n - k, -INFINITY), second)))
-        k += width
+    if k < n:
+        x0, x1 = last_of(x, k, n), last_of(x, k + width, n)
+        x2, x3 = last_of(x, k + 2 * width, n), last_of(x, k + 3 * width, n)
+        exps.add(sum_of_exps(x0, x1, x2, x3, second))
     s.exps = exps.value()
 
 
@@ -151,11 +159,6 @@ cdef inline vec[real] sum_of_moments(
     run.moments = run.moments + p2 * d2
     run.moments = run.moments + p3 * d3
     return (e0 + e1) + (e2 + e3)
-
-
-cdef inline vec[real] last_of(const real* x, Py_ssize_t k, Py_ssize_t n) noexcept nogil:
-    """The vector from class k on, which may be beyond the end."""
-    return load_first(x + k, n - k, -INFINITY) if k < n else vec[real](-INFINITY)
 
 
 cdef inline void sum_moments(const real* x, Py_ssize_t n, vec[real] second, RowSums* s) noexcept nogil:
