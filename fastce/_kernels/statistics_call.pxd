@@ -77,7 +77,9 @@ cdef inline object new_block(object numpy, const StatisticsCall* c):
     return numpy.empty((fields, *[c.rows.shape[i] for i in range(c.rows.x.ndim - 1)]), numpy.float64)
 
 
-cdef inline char* take_field(object numpy, object block, const StatisticsCall* c, int field, list results) except? NULL:
+cdef inline char* take_field(
+    object numpy, object block, const StatisticsCall* c, int field, list results
+) except? NULL:
     """The next part of the block for a result that is asked for; `results` gets the array, or None."""
     cdef Py_ssize_t i, taken = 0
     if not c.asked[field]:

@@ -30,7 +30,7 @@ HALF = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 
 
 def check(x, y, names, true, temperature=1.0) -> None:
-    """Assert that every statistic of every row is within its budget, and that integers are exact."""
+    """Assert that every statistic of every row is within its budget, and integers are exact."""
     got = fastce.row_statistics(x, y, temperature=temperature)._asdict()
     double = x.dtype.itemsize == 8 or temperature != 1
     eps = EPS[8 if double else 4]
@@ -41,8 +41,10 @@ def check(x, y, names, true, temperature=1.0) -> None:
             continue
         with np.errstate(invalid="ignore", over="ignore"):
             size = np.abs(true[name])
-            allowed = OF_SCALE[name][double] * eps * np.maximum(size, 1) if name in OF_SCALE else (
-                (OWN[name][double] * eps + margin * 2.0**-52) * size
+            allowed = (
+                OF_SCALE[name][double] * eps * np.maximum(size, 1)
+                if name in OF_SCALE
+                else ((OWN[name][double] * eps + margin * 2.0**-52) * size)
             )
             allowed = allowed + TINY[8 if double else 4]
             apart = np.abs(value - true[name])
@@ -65,7 +67,7 @@ def test_half_precision(n, dtype, each_isa) -> None:
         check(x, y, names, true)
 
 
-@pytest.mark.parametrize("dtype", (F32, F64), ids=str)
+@pytest.mark.parametrize("dtype", [F32, F64], ids=str)
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 7, 17, 64, 100])
 def test_rows_of_every_kind(n, dtype, each_isa) -> None:
     x, y, names = cases.rows_of_every_kind(n, dtype)
@@ -82,7 +84,7 @@ def of(n, dtype, rows, temperature=1.0):
     return x, y, names, oracle.row_statistics(x, y, temperature)
 
 
-@pytest.mark.parametrize("dtype", (F32, F64), ids=str)
+@pytest.mark.parametrize("dtype", [F32, F64], ids=str)
 @pytest.mark.parametrize("n", [193, 450])
 def test_rows_taken_one_by_one(n, dtype, each_isa) -> None:
     call = of(n, dtype, 24)
@@ -98,7 +100,7 @@ def test_temperature(n, temperature, each_isa) -> None:
         check(*call, temperature)
 
 
-@pytest.mark.parametrize("dtype", (F32, F64), ids=str)
+@pytest.mark.parametrize("dtype", [F32, F64], ids=str)
 def test_rows_of_several_spans(dtype, each_isa) -> None:
     n = 2 * 32768 + 5
     x = cases.random_logits((3, n), dtype)

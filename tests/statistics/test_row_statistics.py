@@ -1,4 +1,4 @@
-"""What row_statistics returns: fields, layouts, threads, ignored rows, and rows of which nothing can be said."""
+"""What row_statistics returns: fields, layouts, threads, ignored and flawed rows."""
 
 import cases
 import ml_dtypes

@@ -26,7 +26,8 @@ cdef inline Py_ssize_t scratch_bytes(const Problem* p, real* like) noexcept nogi
     cdef Py_ssize_t bytes = sizeof(RowGroup) + 256
     if is_scaled(p):
         if p.classes <= most_short(<double*> NULL):
-            return bytes + lanes_bytes(p.classes, <double*> NULL) + GROUP * p.classes * <Py_ssize_t> sizeof(double)
+            bytes += lanes_bytes(p.classes, <double*> NULL)
+            return bytes + GROUP * p.classes * <Py_ssize_t> sizeof(double)
         return bytes + min(p.classes, <Py_ssize_t> SPAN) * <Py_ssize_t> sizeof(double)
     return bytes + lanes_bytes(p.classes, like) if p.classes <= most_short(like) else bytes
 

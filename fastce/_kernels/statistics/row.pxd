@@ -1,9 +1,10 @@
 """Rows of many classes: two looks at each, the second while it is still in the cache.
 
-Design. (a) The first look finds the largest logits and counts those that beat the label; lanes follow the maxima
-of groups of four vectors, and where the largest is stands in the group that had it. (b) The second look sums
-exp(x - second) over the others. Where the top is not larger than what is subtracted, its own 1 is taken off again. (c) Squares and products are summed in lanes over a run of vectors, and
-in double from run to run."""
+Design. (a) The first look finds the largest logits and counts those that beat the label; lanes follow the
+maxima of groups of four vectors, and where the largest is stands in the group that had it. (b) The second
+look sums exp(x - second) over the others. Where the top is not larger than what is subtracted, its own 1
+is taken off again. (c) Squares and products are summed in lanes over a run of vectors, and in double from
+run to run."""
 
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
@@ -111,7 +112,7 @@ cdef inline void find_top(const real* x, Py_ssize_t n, const leaders[real]* a, R
 
 
 cdef inline vec[real] distance_of(vec[real] x, vec[real] second) noexcept nogil:
-    """x - second; -1000, whose exponential is 0, for what is less, so that no product is NaN, and for the top."""
+    """x - second; -1000, whose exponential is 0, for less than that (no product is NaN) and for the top."""
     cdef vec[real] nothing = vec[real](-1000.0), d = maximum(nothing, x - second)
     return where_below(vec[real](0.0), d, nothing, d)
 
@@ -170,7 +171,8 @@ cdef inline void sum_moments(const real* x, Py_ssize_t n, vec[real] second, RowS
         run = no_sums(&second)
         end = min(whole, k + RUN * group)
         while k < end:
-            x0, x1, x2, x3 = load(x + k), load(x + k + width), load(x + k + 2 * width), load(x + k + 3 * width)
+            x0, x1 = load(x + k), load(x + k + width)
+            x2, x3 = load(x + k + 2 * width), load(x + k + 3 * width)
             exps.add(sum_of_moments(x0, x1, x2, x3, second, &run))
             k += group
         if end == whole and k < n:
@@ -210,7 +212,8 @@ cdef inline void sum_row(
 
 
 cdef inline void add_span(
-    const real* x, Py_ssize_t first, Py_ssize_t n, Py_ssize_t label, double label_logit, Depth depth, RowSums* s
+    const real* x, Py_ssize_t first, Py_ssize_t n, Py_ssize_t label, double label_logit, Depth depth,
+    RowSums* s,
 ) noexcept nogil:
     """Adds the classes from `first` on to what is known of those before them."""
     cdef RowSums part = no_classes()
