@@ -8,7 +8,7 @@ import numpy as np
 
 from fastce import _kernels
 from fastce._dispatch.blocks import Block, blocks_of, last
-from fastce._dispatch.outcome import CHECKED, SCATTERED
+from fastce._dispatch.outcome import CHECKED, SCATTERED, UNREADABLE
 from fastce._dispatch.threads import threads_for
 from fastce._validation.arrays import as_floats, class_axis, without
 from fastce._validation.dtypes import Array
@@ -93,7 +93,7 @@ def _again(given: Statistics, why: int) -> list[Array | None]:
     """Return the same where the kernels did not take it as it was given."""
     call = given.checked()
     done: Any = why if why == SCATTERED else call.run(CHECKED)
-    if type(done) is int and done == SCATTERED:
+    if type(done) is int and done in (UNREADABLE, SCATTERED):  # bfloat16 may be byte-swapped
         done = _by_blocks(call)
     if type(done) is int:
         call.refuse()

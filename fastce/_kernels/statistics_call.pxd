@@ -99,10 +99,12 @@ cdef inline object compute_statistics(StatisticsCall* c, object numpy):
     cdef Totals total
     cdef Problem* p = &c.p
     cdef list results = []
-    if not c.rows.can_walk or c.rows.walk.inner != 1:
+    if not c.rows.can_walk:
         return SCATTERED
-    p.logits, p.rows, p.classes = c.rows.x.data, c.rows.count, c.rows.x.shape[c.rows.axis]
-    p.row_stride = c.rows.walk.outer_stride // c.rows.x.itemsize
+    p.logits, p.classes, p.itemsize = c.rows.x.data, c.rows.x.shape[c.rows.axis], c.rows.x.itemsize
+    p.outer, p.inner = c.rows.walk.outer, c.rows.walk.inner
+    p.outer_stride = c.rows.walk.outer_stride // p.itemsize
+    p.class_stride = c.rows.walk.class_stride // p.itemsize
     p.depth = depth_of(c)
     block = new_block(numpy, c)
     p.loss = <double*> take_field(numpy, block, c, LOSS, results)
