@@ -125,7 +125,7 @@ class RowMeans:
         q = as_number(q, "q", 0, 1, "in [0, 1]")
         if self._sums.classes[UNDEFINED].any() or not self.rows:
             return math.nan
-        position = max(0, math.ceil(Fraction(q) * self.rows) - 1)
+        position = max(0, math.ceil(q * self.rows) - 1)
         if position >= self.rows - int(self._sums.classes[INFINITE].sum()):
             return math.inf
         return self._sums.loss_histogram.quantile(position)

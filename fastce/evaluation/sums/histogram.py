@@ -53,7 +53,8 @@ def bucket_edges() -> Floats:
     edges = np.ones(CONFIDENCE_BUCKETS + 1)
     edges[:UNIFORM] = np.arange(UNIFORM) / UNIFORM
     rest = _largest_rest() - np.arange(CONFIDENCE_BUCKETS - UNIFORM)
-    edges[UNIFORM:-1] = 1.0 - (rest << (23 - _NEAR_ONE)).astype(np.int32).view(np.float32)
+    below = (rest << (23 - _NEAR_ONE)).astype(np.int32).view(np.float32)
+    edges[UNIFORM:-1] = 1.0 - below.astype(np.float64)
     return edges
 
 
