@@ -59,10 +59,15 @@ def softmax_blocks(
                 reduction="none",
                 num_threads=num_threads,
             )
-            numbers = numbers._replace(loss=losses.astype(np.float64))
+            numbers = with_losses(numbers, losses)
         elif options.class_weight is not None:
             numbers = numbers._replace(loss=weighted(numbers.loss, y, options))
         yield numbers
+
+
+def with_losses(numbers: RowNumbers, losses: NDArray[Any]) -> RowNumbers:
+    """Return the numbers with other losses; that of a row with NaN is NaN, whatever its weight."""
+    return numbers._replace(loss=np.where(numbers.predicted < 0, np.nan, losses))
 
 
 def weighted(loss: Floats, labels: NDArray[Any], options: Options) -> Floats:

@@ -1,5 +1,6 @@
 """Every number of a result against other libraries, or a computation from its definition."""
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -88,7 +89,7 @@ def test_quantiles(found, logits_and_labels, q, scale) -> None:
 def calibration_by_hand(confidence, hits, edges):
     """Expected and largest calibration error over the bins (edge, next edge]."""
     total = worst = 0.0
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         inside = (confidence > low) & (confidence <= high)
         if inside.any():
             gap = abs(hits[inside].mean() - confidence[inside].mean())
@@ -252,7 +253,10 @@ def test_ignored_and_removed_rows(found, logits_and_labels) -> None:
     evaluation = fastce.Evaluation(CLASSES)
     evaluation.add(found, labels, removed={"shift": 20, "mask": 30, "none": 0})
     result = evaluation.result()
-    assert (result.rows, result.ignored_rows) == (COUNT - 90, 40)
+    assert (result.rows, result.ignored_rows, result.all_rows) == (COUNT - 90, 40, COUNT)
+    numbers = result.as_dict()
+    assert (numbers["rows"], numbers["ignored_rows"]) == (COUNT, 90)
+    assert numbers["removed_rows"] == {"mask": 30, "shift": 20, "ignore_index": 40}
     assert result.removed_rows == {"mask": 30, "shift": 20}
     assert result.loss == pytest.approx(found.loss[90:].mean(), rel=1e-12)
 
@@ -280,7 +284,7 @@ def test_rows_that_are_not_finite(logits_and_labels) -> None:
     assert result.nonfinite_rows == 3
     assert result.nonfinite_places == (("file", 15), ("file", 27), ("file", 50))
     assert result.rows == COUNT
-    assert result.accuracy == (found.rank == 0).sum() / COUNT
+    assert result.accuracy == (found.rank == 0).sum() / (COUNT - 2)
     for name in ("loss", "loss_sum", "perplexity", "entropy", "brier", "confidence", "margin"):
         assert math.isnan(getattr(result, name)), name
     assert math.isnan(result.loss_standard_error)

@@ -38,6 +38,11 @@ class RowMeans:
         """Number of rows whose loss is NaN or infinite."""
         return int(self._sums.classes[[INFINITE, UNDEFINED]].sum())
 
+    @property
+    def ranked_rows(self) -> int:
+        """Number of rows with a prediction: all but those with NaN. Accuracies are over these."""
+        return self.rows - int(self._sums.classes[UNDEFINED].sum())
+
     # Loss
 
     @property
@@ -146,12 +151,10 @@ class RowMeans:
     def accuracy_standard_error(self) -> float:
         """Standard error of the accuracy: between documents where there are groups."""
         if not self._sums.grouped:
-            hits = Fraction(self.hits)
-            return standard_error.independent(self.rows, hits, hits)
+            return self.standard_error("accuracy")
         _, counts, _ = self._sums.groups.sorted()
-        return standard_error.clustered_ratio(
-            counts[HITS].tolist(), counts[ROWS].tolist(), _ONE, _ONE
-        )
+        ranked = counts[ROWS] - counts[UNDEFINED]
+        return standard_error.clustered_ratio(counts[HITS].tolist(), ranked.tolist(), _ONE, _ONE)
 
     def top_k(self, k: Integer) -> float:
         """Return the share of the rows with fewer than k classes before the label."""
@@ -163,13 +166,13 @@ class RowMeans:
     @property
     def mrr(self) -> float:
         """Mean reciprocal rank: the mean of ``1 / (rank + 1)``."""
-        if not self.rows:
+        if not self.ranked_rows:
             return math.nan
         # Rounded down at the 200th bit: sums of such fractions have no small denominator.
         scale = 1 << 200
         at = np.flatnonzero(self._sums.ranks)
         total = sum(int(self._sums.ranks[rank]) * scale // (int(rank) + 1) for rank in at)
-        return rounded(Fraction(total, scale * self.rows))
+        return rounded(Fraction(total, scale * self.ranked_rows))
 
     # Probabilities
 
@@ -203,7 +206,8 @@ class RowMeans:
         if name == "loss":
             return self.loss_row_standard_error
         if name == "accuracy":
-            return standard_error.independent(self.rows, Fraction(self.hits), Fraction(self.hits))
+            hits = Fraction(self.hits)
+            return standard_error.independent(self.ranked_rows, hits, hits)
         names = ("brier", "entropy", "confidence", "margin")
         if name not in names:
             accepted = ", ".join(map(repr, ("loss", "accuracy", *names)))
@@ -236,7 +240,7 @@ class RowMeans:
         return math.inf if self._sums.classes[INFINITE].any() else finite
 
     def _share(self, rows: int) -> float:
-        return rounded(Fraction(rows, self.rows)) if self.rows else math.nan
+        return rounded(Fraction(rows, self.ranked_rows)) if self.ranked_rows else math.nan
 
     def _units(self, name: str) -> int:
         if name == "confidence":

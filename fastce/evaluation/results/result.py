@@ -36,8 +36,8 @@ class EvaluationResult(RowMeans):
     """The numbers of an evaluation at one time.
 
     All are means over the rows that are not ignored. A row with NaN makes the mean losses NaN (and
-    everything else that needs its probabilities) but counts as a miss in accuracies; a label whose
-    logit is -inf makes them infinite. A mean over no rows is NaN.
+    everything else that needs its probabilities); accuracies are over the other rows. A label whose
+    logit is -inf makes the losses infinite. A mean over no rows is NaN.
 
     Examples
     --------
@@ -58,6 +58,11 @@ class EvaluationResult(RowMeans):
         return cls(options, copy.deepcopy(sums), copy.deepcopy(ledger))
 
     # Rows
+
+    @property
+    def all_rows(self) -> int:
+        """Number of rows that were seen, ignored ones too."""
+        return self.rows + self._sums.ignored
 
     @property
     def ignored_rows(self) -> int:
@@ -124,6 +129,8 @@ class EvaluationResult(RowMeans):
     def confusions(self, most: Integer = 20) -> list[Confusion] | None:
         """Return the most frequent confusions; None where they were not kept."""
         most = as_integer(most, "most", "an integer >= 0")
+        if most < 0:
+            raise ValueError(f"most is {most}, accepted is an integer >= 0")
         return confusions(self._sums, most) if self._sums.confusions.kept else None
 
     @property
@@ -172,6 +179,9 @@ class EvaluationResult(RowMeans):
     def as_dict(self, top: Sequence[Integer] = (1, 5), bins: Integer = 15) -> dict[str, Any]:
         """Return the numbers by name, as JSON has them.
 
+        There, ``rows`` are all rows, ``ignored_rows`` those that do not count, and ``removed_rows``
+        says by which rule.
+
         Parameters
         ----------
         top : sequence of int, default (1, 5)
@@ -179,13 +189,13 @@ class EvaluationResult(RowMeans):
         bins : int, default 15
             Of the calibration errors.
         """
-        loss = self.loss
+        loss, ignored = self.loss, self.ignored_rows
         return {
             "classes": self.options.classes,
-            "rows": self.rows,
-            "ignored_rows": self.ignored_rows,
+            "rows": self.all_rows,
+            "ignored_rows": self.all_rows - self.rows,
             "nonfinite_rows": self.nonfinite_rows,
-            "removed_rows": self.removed_rows,
+            "removed_rows": self.removed_rows | ({"ignore_index": ignored} if ignored else {}),
             "loss_nats": loss,
             "loss_bits": loss / math.log(2),
             "loss_standard_error": self.loss_standard_error,

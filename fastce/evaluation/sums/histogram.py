@@ -111,6 +111,9 @@ class LossHistogram:
         self.largest = max(self.largest, other.largest)
 
     def quantile(self, position: int) -> float:
-        """Return the loss at a position of the sorted finite losses, within 0.2 %."""
-        bucket = int(np.searchsorted(np.cumsum(self.rows), position, side="right"))
+        """Return the loss at a position of the sorted finite losses: within 0.2 %, ends exactly."""
+        below = np.cumsum(self.rows)
+        if position in (0, below[-1] - 1):
+            return self.largest if position else self.least
+        bucket = int(np.searchsorted(below, position, side="right"))
         return min(max(bucket_middle(bucket), self.least), self.largest)
