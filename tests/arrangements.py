@@ -216,6 +216,20 @@ def activations(rows: Rows, order: Order, option: str, layout: str) -> dict[str,
     return found
 
 
+def statistics(rows: Rows, order: Order, option: str, layout: str) -> dict[str, Array]:
+    """Return what row statistics say of some rows, beside each other and alone."""
+    labels, options = OPTIONS[option](rows, order)
+    x, axis = laid_out(rows.logits[order], layout)
+    labels = labels.reshape(x.shape[:axis] + x.shape[axis + 1 :] if axis != -1 else x.shape[:-1])
+    found = fastce.row_statistics(x, labels, axis=axis, **options)._asdict()
+    for name in ("predicted", "logsumexp"):
+        alone = fastce.row_statistics(x, labels, axis=axis, fields=(name,), **options)
+        found[f"{name} without others"] = getattr(alone, name)
+    cooled = fastce.row_statistics(x, labels, axis=axis, temperature=0.7, **options)._asdict()
+    found |= {f"{name} at 0.7": value for name, value in cooled.items()}
+    return {name: value.astype(np.float64).reshape(-1, 1) for name, value in found.items()}
+
+
 SAME = {  # quantities whose bits must be those of another
     "loss beside gradient": "loss",
     "loss beside Hessian": "loss",
@@ -226,6 +240,8 @@ SAME = {  # quantities whose bits must be those of another
     "Hessian beside all": "Hessian",
     "softmax in place": "softmax",
     "log_softmax in place": "log_softmax",
+    "predicted without others": "predicted",
+    "logsumexp without others": "logsumexp",
 }
 
 

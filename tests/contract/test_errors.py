@@ -91,6 +91,35 @@ CASES = {
         **PER_ITEM,
         **REDUCED,
     },
+    "row_statistics": {
+        "logits": (X, r.FLOATS),
+        "labels": (
+            Y,
+            r.LABELS
+            | r.SHAPES_OF_LABELS
+            | {
+                "None": (None, ValueError, ["'loss'"]),
+                "probabilities": (Q, TypeError, ["float32", "integers"]),
+            },
+        ),
+        "fields": (
+            ("loss", "entropy"),
+            {
+                "a name": ("loss", TypeError, ["'loss'", "('loss',)"]),
+                "unknown": (
+                    ("loss", "accuracy"),
+                    ValueError,
+                    ["'accuracy'", "'loss'", "'logit_variance'"],
+                ),
+                "no text": ((1,), ValueError, ["1", "'loss'"]),
+                "a number": (3, TypeError, ["3", "'loss'"]),
+            },
+        ),
+        "axis": (-1, r.AXES | r.NOTHING),
+        "ignore_index": (-100, r.IGNORED_LABELS),
+        "temperature": (2.0, r.numbers(0.0, np.inf, "accepted is a number > 0 and finite")),
+        "num_threads": (1, r.THREADS),
+    },
     "logsumexp": {**ROWS, "out": (out_of, WITHOUT_WINDOWS)},
     "log_softmax": ROWS,
     "softmax": ROWS,
@@ -198,7 +227,7 @@ def test_what_refusals_start_from_is_accepted(function) -> None:
 
 def test_no_function_and_no_argument_is_missing() -> None:
     public = {name for name in fastce.__all__ if callable(getattr(fastce, name))}
-    assert public - {"show_config"} == CASES.keys()
+    assert public - {"show_config", "RowStatistics", "Evaluation"} == CASES.keys()
     for name, function in FUNCTIONS.items():
         assert set(inspect.signature(function).parameters) == CASES[name].keys()
 

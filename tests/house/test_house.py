@@ -30,8 +30,17 @@ MAY_USE = {
     "losses": {"_dispatch", "_validation", "_kernels"},
     "activations": {"_dispatch", "_validation", "_kernels"},
     "class_weighting": {"_dispatch", "_validation", "_kernels"},
+    "statistics": {"_dispatch", "_validation", "_kernels"},
     "config": {"_dispatch", "_kernels", "fastce"},
-    "fastce": {"_version", "losses", "activations", "class_weighting", "config", "evaluation"},
+    "fastce": {
+        "_version",
+        "losses",
+        "activations",
+        "class_weighting",
+        "statistics",
+        "config",
+        "evaluation",
+    },  # fmt: skip
     "readers": set(),
     "evaluation": {"readers", "_validation", "fastce"},
     "compat": {"fastce"},
@@ -99,7 +108,7 @@ KERNEL_FLOORS = (
     ("simd",),
     ("memory",),
     ("parallel",),
-    ("softmax/row", "softmax/tile", "softmax/lanes", "softmax", "elementwise"),
+    ("softmax/row", "softmax/tile", "softmax/lanes", "softmax", "elementwise", "statistics"),
     ("",),
 )
 # Within the softmax, the plan of a block uses the layouts, which use what all of them share.

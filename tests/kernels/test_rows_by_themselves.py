@@ -61,6 +61,21 @@ def test_long_rows(dtype, isa) -> None:
     check(arrangements.losses, (1000,), dtype)
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_statistics(layout, dtype, isa) -> None:
+    first = LAYOUTS.index(layout)
+    check(arrangements.statistics, (*SOME, 200)[first::3], dtype, layout=layout)
+    check(arrangements.statistics, SOME[first::4], dtype, "neighbours ignored", layout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_statistics_of_every_number_of_classes(layout, dtype, isa) -> None:
+    check(arrangements.statistics, (*EVERY, *LONG), dtype, layout=layout)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("option", arrangements.OPTIONS)

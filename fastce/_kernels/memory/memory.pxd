@@ -50,3 +50,8 @@ cdef extern from "<memory/roofline.h>" namespace "fastce" nogil:
 
 cdef extern from "<memory/label_lanes.h>" namespace "fastce" nogil:
     void put_labels[T](const int64_t*, Py_ssize_t, vec[T]*)
+
+cdef extern from "<memory/transpose.h>" namespace "fastce" nogil:
+    void rows_in_lanes[T](
+        const T*, Py_ssize_t pitch, Py_ssize_t n, Py_ssize_t classes, vec[T]* room, vec[T]* out
+    )

@@ -106,11 +106,6 @@ cdef extern from "<simd/sums.h>" namespace "fastce" nogil:
     double lane_max[T](vec[T])
     void add_lanes[T](const vec[T]*, Py_ssize_t, double* sums, double* lost)
 
-cdef extern from "<simd/transpose.h>" namespace "fastce" nogil:
-    void rows_in_lanes[T](
-        const T*, Py_ssize_t pitch, Py_ssize_t n, Py_ssize_t classes, vec[T]* room, vec[T]* out
-    )
-
 cdef extern from "<simd/shuffle.h>" namespace "fastce" nogil:
     vec[double] row_sums[T](const vec[T]*, Py_ssize_t, Py_ssize_t)
     vec[double] row_tops "fastce::row_maxima"[T](const vec[T]*, Py_ssize_t, Py_ssize_t)

@@ -5,12 +5,14 @@ The looks are those of row.pxd, but for a row nothing is left to be gathered fro
 from libc.math cimport INFINITY
 from libc.string cimport memset
 
+from ..memory.memory cimport rows_in_lanes
 from ..simd.simd cimport (
-    add_lanes, count_above, lane, lanes_of, maximum, minimum, predecessor, real, rows_in_lanes, set_lane,
-    store_doubles, vec, where_below, where_nan, where_zero,
+    add_lanes, count_above, lanes_of, maximum, minimum, predecessor, real, set_lane,
+    store_doubles, vec, where_below, where_equal, where_nan, where_zero,
 )
+from ..statistics.lane_sums cimport no_sums, run_sums
 from ..statistics.problem cimport Depth, MOMENTS, TOP
-from ..statistics.row cimport moment_terms, sum_term
+from ..statistics.row cimport sum_of_exps, sum_of_moments
 from ..statistics.row_group cimport GROUP, RowGroup
 
 cdef enum:
@@ -33,7 +35,8 @@ cdef inline Py_ssize_t lanes_bytes(Py_ssize_t classes, real* like) noexcept nogi
 
 
 cdef inline void look_at_lanes(
-    const vec[real]* x, Py_ssize_t classes, Depth depth, RowGroup* g, Py_ssize_t at, vec[real]* second
+    const vec[real]* x, Py_ssize_t classes, Depth depth, RowGroup* g, Py_ssize_t at, vec[real]* largest,
+    vec[real]* second,
 ) noexcept nogil:
     """The first look: finds the largest logits and where to begin, and counts what beats the label."""
     cdef Py_ssize_t c, i, width = lanes_of(x)
@@ -56,42 +59,41 @@ cdef inline void look_at_lanes(
     store_doubles(g.above + at, above)
     if depth == TOP:
         store_doubles(g.exps + at, nan)
+    largest[0] = top
     second[0] = where_zero(next_to - next_to, next_to, where_zero(top - top, top, zero))
 
 
 cdef inline void sum_lanes(
-    const vec[real]* x, Py_ssize_t padded, Depth depth, vec[real] second, RowGroup* g, Py_ssize_t at
+    const vec[real]* x, Py_ssize_t padded, Depth depth, vec[real] top, vec[real] second, RowGroup* g,
+    Py_ssize_t at,
 ) noexcept nogil:
     """The second look: sums of exponentials and what goes with them; four classes at a time."""
     cdef Lost lost
+    cdef double[GROUP] own  # the top's exponentials, where they are in the sums
     cdef Py_ssize_t c = 0, end, i, width = lanes_of(x)
-    cdef vec[real] squares, products, moments, e0, e1, e2, e3
+    cdef run_sums[real] run
+    cdef vec[real] e
     memset(&lost, 0, sizeof(lost))
     for i in range(at, at + width):
         g.exps[i] = g.squares[i] = g.products[i] = g.moments[i] = 0
     while c < padded:
-        squares = vec[real](1e-30)
-        products = moments = vec[real](0.0)
+        run = no_sums(x)
         end = min(padded, c + RUN)
         while c < end:
             if depth == MOMENTS:
-                e0 = moment_terms(x[c], second, &squares, &products, &moments)
-                e1 = moment_terms(x[c + 1], second, &squares, &products, &moments)
-                e2 = moment_terms(x[c + 2], second, &squares, &products, &moments)
-                e3 = moment_terms(x[c + 3], second, &squares, &products, &moments)
+                e = sum_of_moments(x[c], x[c + 1], x[c + 2], x[c + 3], second, &run)
             else:
-                e0, e1 = sum_term(x[c], second), sum_term(x[c + 1], second)
-                e2, e3 = sum_term(x[c + 2], second), sum_term(x[c + 3], second)
-            e0 = (e0 + e1) + (e2 + e3)
-            add_lanes(&e0, width, g.exps + at, lost.exps)
+                e = sum_of_exps(x[c], x[c + 1], x[c + 2], x[c + 3], second)
+            add_lanes(&e, width, g.exps + at, lost.exps)
             c += 4
         if depth == MOMENTS:
-            add_lanes(&squares, width, g.squares + at, lost.squares)
-            add_lanes(&products, width, g.products + at, lost.products)
-            add_lanes(&moments, width, g.moments + at, lost.moments)
+            add_lanes(&run.squares, width, g.squares + at, lost.squares)
+            add_lanes(&run.products, width, g.products + at, lost.products)
+            add_lanes(&run.moments, width, g.moments + at, lost.moments)
+    store_doubles(own, where_equal(top, second, vec[real](1.0), vec[real](0.0)))
     for i in range(width):
-        g.exps[at + i] += lost.exps[i] - (g.top[at + i] > -INFINITY)
-        g.squares[at + i] += lost.squares[i] - (g.top[at + i] > -INFINITY)
+        g.exps[at + i] += lost.exps[i] - own[i]
+        g.squares[at + i] += lost.squares[i] - own[i]
         g.products[at + i] += lost.products[i]
         g.moments[at + i] += lost.moments[i]
 
@@ -102,11 +104,11 @@ cdef inline void take_lanes(
     """What is summed of all rows of a group."""
     cdef Py_ssize_t at, c, padded = (classes + 3) // 4 * 4, width = lanes_of(scratch)
     cdef vec[real]* room = scratch + padded
-    cdef vec[real] second
+    cdef vec[real] top, second
     for at from 0 <= at < g.rows by width:
         rows_in_lanes(x + at * pitch, pitch, min(width, g.rows - at), classes, room, scratch)
         for c in range(classes, padded):
             scratch[c] = vec[real](-INFINITY)
-        look_at_lanes(scratch, classes, depth, g, at, &second)
+        look_at_lanes(scratch, classes, depth, g, at, &top, &second)
         if depth != TOP:
-            sum_lanes(scratch, padded, depth, second, g, at)
+            sum_lanes(scratch, padded, depth, top, second, g, at)

@@ -2,8 +2,7 @@
 
 Design. (a) The first look finds the largest logits and counts those that beat the label; lanes follow the maxima
 of groups of four vectors, and where the largest is stands in the group that had it. (b) The second look sums
-exp(x - second). The largest logit is held at second, so that it adds 1 to the sum of exponentials, which is taken
-off again, and 0 to the sums of distances. (c) Squares and products are summed in lanes over a run of vectors, and
+exp(x - second) over the others. Where the top is not larger than what is subtracted, its own 1 is taken off again. (c) Squares and products are summed in lanes over a run of vectors, and
 in double from run to run."""
 
 from libc.math cimport INFINITY
@@ -13,7 +12,7 @@ from ..simd.simd cimport (
     count_above, exp, index_of, lane, lane_max, lane_sum, lanes_before, lanes_of, load, load_first, maximum,
     minimum, number, predecessor, put, real, vec, where_below, where_equal, where_nan, wide_sum,
 )
-from ..statistics.leaders cimport leaders
+from ..statistics.lane_sums cimport leaders, no_sums, run_sums
 from ..statistics.problem cimport Depth, MOMENTS, TOP
 from ..statistics.row_sums cimport add_part, no_classes, RowSums
 
@@ -105,69 +104,82 @@ cdef inline void find_top(const real* x, Py_ssize_t n, const leaders[real]* a, R
 
 
 cdef inline vec[real] distance_of(vec[real] x, vec[real] second) noexcept nogil:
-    """x - second, at most 0; -1000, whose exponential is 0, stands for what is less, so that no product is NaN."""
-    return minimum(vec[real](0.0), maximum(vec[real](-1000.0), x - second))
+    """x - second; -1000, whose exponential is 0, for what is less, so that no product is NaN, and for the top."""
+    cdef vec[real] nothing = vec[real](-1000.0), d = maximum(nothing, x - second)
+    return where_below(vec[real](0.0), d, nothing, d)
 
 
-cdef inline vec[real] sum_term(vec[real] x, vec[real] second) noexcept nogil:
-    return exp(distance_of(x, second))
+cdef inline vec[real] sum_of_exps(
+    vec[real] x0, vec[real] x1, vec[real] x2, vec[real] x3, vec[real] second
+) noexcept nogil:
+    """Of four vectors, lane by lane."""
+    cdef vec[real] e0 = exp(distance_of(x0, second)), e1 = exp(distance_of(x1, second))
+    cdef vec[real] e2 = exp(distance_of(x2, second)), e3 = exp(distance_of(x3, second))
+    return (e0 + e1) + (e2 + e3)
 
 
 cdef inline void sum_exps(const real* x, Py_ssize_t n, vec[real] second, RowSums* s) noexcept nogil:
     """The sum of the exponentials alone."""
     cdef wide_sum[real] exps
     cdef Py_ssize_t k = 0, width = lanes_of(&second), whole = n // (4 * width) * (4 * width)
-    cdef vec[real] e0, e1, e2, e3
+    cdef vec[real] x0, x1, x2, x3
     while k < whole:
-        e0 = sum_term(load(x + k), second)
-        e1 = sum_term(load(x + k + width), second)
-        e2 = sum_term(load(x + k + 2 * width), second)
-        e3 = sum_term(load(x + k + 3 * width), second)
-        exps.add((e0 + e1) + (e2 + e3))
+        x0, x1, x2, x3 = load(x + k), load(x + k + width), load(x + k + 2 * width), load(x + k + 3 * width)
+        exps.add(sum_of_exps(x0, x1, x2, x3, second))
         k += 4 * width
     while k < n:
-        exps.add(sum_term(load_first(x + k, n - k, -INFINITY), second))
+        exps.add(exp(distance_of(load_first(x + k, n - k, -INFINITY), second)))
         k += width
     s.exps = exps.value()
 
 
-cdef inline vec[real] moment_terms(
-    vec[real] x, vec[real] second, vec[real]* squares, vec[real]* products, vec[real]* moments
+cdef inline vec[real] sum_of_moments(
+    vec[real] x0, vec[real] x1, vec[real] x2, vec[real] x3, vec[real] second, run_sums[real]* run
 ) noexcept nogil:
-    """The exponential of one vector; adds what else is summed."""
-    cdef vec[real] d = distance_of(x, second), e = exp(d), product = e * d
-    squares[0] = squares[0] + e * e
-    products[0] = products[0] + product
-    moments[0] = moments[0] + product * d
-    return e
+    """The exponentials of four vectors, added up; adds what else is summed to the sums of a run."""
+    cdef vec[real] d0 = distance_of(x0, second), d1 = distance_of(x1, second)
+    cdef vec[real] d2 = distance_of(x2, second), d3 = distance_of(x3, second)
+    cdef vec[real] e0 = exp(d0), e1 = exp(d1), e2 = exp(d2), e3 = exp(d3)
+    cdef vec[real] p0 = e0 * d0, p1 = e1 * d1, p2 = e2 * d2, p3 = e3 * d3
+    run.squares = run.squares + e0 * e0
+    run.squares = run.squares + e1 * e1
+    run.squares = run.squares + e2 * e2
+    run.squares = run.squares + e3 * e3
+    run.products = run.products + ((p0 + p1) + (p2 + p3))
+    run.moments = run.moments + p0 * d0
+    run.moments = run.moments + p1 * d1
+    run.moments = run.moments + p2 * d2
+    run.moments = run.moments + p3 * d3
+    return (e0 + e1) + (e2 + e3)
+
+
+cdef inline vec[real] last_of(const real* x, Py_ssize_t k, Py_ssize_t n) noexcept nogil:
+    """The vector from class k on, which may be beyond the end."""
+    return load_first(x + k, n - k, -INFINITY) if k < n else vec[real](-INFINITY)
 
 
 cdef inline void sum_moments(const real* x, Py_ssize_t n, vec[real] second, RowSums* s) noexcept nogil:
-    cdef wide_sum[real] exps, all_squares, all_products, all_moments
+    cdef wide_sum[real] exps, squares, products, moments
+    cdef run_sums[real] run
     cdef Py_ssize_t k = 0, end, width = lanes_of(&second), group = 4 * width, whole = n // group * group
-    cdef vec[real] squares, products, moments, e0, e1, e2, e3
+    cdef vec[real] x0, x1, x2, x3
     while k < n:
-        # squares begin with what is lost in any sum of them, for a subnormal one would be slow
-        squares = vec[real](1e-30)
-        products = moments = vec[real](0.0)
+        run = no_sums(&second)
         end = min(whole, k + RUN * group)
         while k < end:
-            e0 = moment_terms(load(x + k), second, &squares, &products, &moments)
-            e1 = moment_terms(load(x + k + width), second, &squares, &products, &moments)
-            e2 = moment_terms(load(x + k + 2 * width), second, &squares, &products, &moments)
-            e3 = moment_terms(load(x + k + 3 * width), second, &squares, &products, &moments)
-            exps.add((e0 + e1) + (e2 + e3))
+            x0, x1, x2, x3 = load(x + k), load(x + k + width), load(x + k + 2 * width), load(x + k + 3 * width)
+            exps.add(sum_of_moments(x0, x1, x2, x3, second, &run))
             k += group
-        if end == whole:
-            while k < n:
-                e0 = load_first(x + k, n - k, -INFINITY)
-                exps.add(moment_terms(e0, second, &squares, &products, &moments))
-                k += width
-        all_squares.add(squares)
-        all_products.add(products)
-        all_moments.add(moments)
-    s.exps, s.squares = exps.value(), all_squares.value()
-    s.products, s.moments = all_products.value(), all_moments.value()
+        if end == whole and k < n:
+            x0, x1 = last_of(x, k, n), last_of(x, k + width, n)
+            x2, x3 = last_of(x, k + 2 * width, n), last_of(x, k + 3 * width, n)
+            exps.add(sum_of_moments(x0, x1, x2, x3, second, &run))
+            k = n
+        squares.add(run.squares)
+        products.add(run.products)
+        moments.add(run.moments)
+    s.exps, s.squares = exps.value(), squares.value()
+    s.products, s.moments = products.value(), moments.value()
 
 
 # Both -----------------------------------------------------------------------------------------------
@@ -188,10 +200,10 @@ cdef inline void sum_row(
     second = vec[real](s.second if s.second - s.second == 0 else s.top if s.top - s.top == 0 else 0)
     if depth == MOMENTS:
         sum_moments(x, n, second, s)
-        s.squares -= s.top > -INFINITY
+        s.squares -= s.top == lane(&second, 0)
     else:
         sum_exps(x, n, second, s)
-    s.exps -= s.top > -INFINITY
+    s.exps -= s.top == lane(&second, 0)
 
 
 cdef inline void add_span(

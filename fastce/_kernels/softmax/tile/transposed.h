@@ -8,8 +8,8 @@
 #pragma once
 
 #include "memory/label_lanes.h"
+#include "memory/transpose.h"
 #include "simd/log_product.h"
-#include "simd/transpose.h"
 #include "softmax/epilogue.h"
 
 namespace fastce {
