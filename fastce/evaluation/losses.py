@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -118,6 +119,12 @@ def _of_sigmoids(x: Floats, positive: NDArray[np.bool_], loss: Floats) -> RowNum
         entropy=np.log1p(odds) + spread,
         brier=brier,
     )
+
+
+@functools.cache
+def arithmetic() -> tuple[str, str]:
+    """Return the version of fastce and the instruction set in use."""
+    return fastce.__version__, str(fastce.show_config(mode="dict")["instruction_set"])
 
 
 def _blocks(

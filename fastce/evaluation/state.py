@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-import fastce
 from fastce._validation.arrays import as_array, as_floats
 from fastce._validation.scalars import Integer, Number
 from fastce.evaluation import serialization
 from fastce.evaluation.batch import Batch, Places, check_batch, check_labels, check_statistics
 from fastce.evaluation.losses import (
     RowNumbers,
+    arithmetic,
     sigmoid_blocks,
     softmax_blocks,
     weighted,
@@ -393,10 +392,4 @@ class Evaluation:
         sums.ignored += batch.ignored
         for rule, rows in batch.removed.items():
             sums.removed[rule] = sums.removed.get(rule, 0) + rows
-        sums.arithmetic.add((fastce.__version__, instruction_set()))
-
-
-@functools.cache
-def instruction_set() -> str:
-    """Return the name of the instruction set in use."""
-    return str(fastce.show_config(mode="dict")["instruction_set"])
+        sums.arithmetic.add(arithmetic())

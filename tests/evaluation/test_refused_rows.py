@@ -223,7 +223,7 @@ def test_results(ask, message) -> None:
 def test_other_instruction_sets_are_marked(monkeypatch) -> None:
     states = []
     for name in ("avx2", "avx512"):
-        monkeypatch.setattr("fastce.evaluation.state.instruction_set", lambda name=name: name)
+        monkeypatch.setattr("fastce.evaluation.state.arithmetic", lambda isa=name: ("1", isa))
         evaluation = fastce.Evaluation(4)
         evaluation.add(FOUND, LABELS, source=name)
         states.append(evaluation)

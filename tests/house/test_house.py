@@ -40,7 +40,7 @@ MAY_USE = {
         "statistics",
         "config",
         "evaluation",
-    },  # fmt: skip
+    },
     "readers": set(),
     "evaluation": {"readers", "_validation", "fastce"},
     "compat": {"fastce"},

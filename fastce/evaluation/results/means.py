@@ -6,7 +6,6 @@ import decimal
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
 
 import numpy as np
 
@@ -221,11 +220,11 @@ class RowMeans:
 
     # What the numbers are formed from
 
-    @cached_property
+    @property
     def _loss_units(self) -> int:
         return self._sums.class_loss.total()
 
-    @cached_property
+    @property
     def _weight(self) -> Fraction:
         if self.options.class_weight is None:
             return Fraction(self.rows)
