@@ -135,6 +135,7 @@ class Sums:
 
     def settle(self) -> None:
         """Bring everything into its one form."""
+        self.confusions.sorted()
         tables = [*self.groups.sorted()[2], *self.replicates]
         for table in (self.class_loss, self.confidences.confidence, *tables):
             table.carry()
