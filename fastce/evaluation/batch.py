@@ -111,7 +111,7 @@ def check_labels(y: NDArray[Any], shape: tuple[int, ...], options: Options) -> N
     return y
 
 
-def check_statistics(statistics: object, shape: tuple[int, ...], options: Options) -> RowNumbers:
+def check_statistics(statistics: object, y: NDArray[Any], options: Options) -> RowNumbers:
     """Return the statistics of rows that `Evaluation.add` is given, as flat arrays."""
     found = []
     for name in RowNumbers._fields:
@@ -127,12 +127,15 @@ def check_statistics(statistics: object, shape: tuple[int, ...], options: Option
             raise TypeError(
                 f"statistics.{name} has dtype {array.dtype}, accepted is {kind.__name__}"
             )
-        if array.shape != shape:
-            raise ValueError(f"statistics.{name} has shape {array.shape}, but labels have {shape}")
+        if array.shape != y.shape:
+            raise ValueError(
+                f"statistics.{name} has shape {array.shape}, but labels have {y.shape}"
+            )
         found.append(array.reshape(-1))
     numbers = RowNumbers(*found)
     if numbers.loss.size:
         _check_ranges(numbers, options)
+        _check_hits(numbers, y.reshape(-1), options)
     return numbers
 
 
@@ -151,6 +154,22 @@ def _check_ranges(numbers: RowNumbers, options: Options) -> None:
         if bad.any():
             at = int(bad.argmax())
             raise ValueError(f"statistics.confidence[{at}] is {p[at]}, accepted is 0 to 1")
+
+
+def _check_hits(numbers: RowNumbers, y: NDArray[Any], options: Options) -> None:
+    """Refuse rows, neither ignored nor with NaN, whose numbers contradict each other."""
+    loss, predicted, rank = numbers.loss, numbers.predicted, numbers.rank
+    bad = (rank == 0) != (predicted == y)
+    bad |= np.minimum(rank, predicted) < 0
+    if bad.any():
+        bad &= ~np.isnan(loss) & (y != options.ignore_index)
+    if bad.any():
+        at = int(bad.argmax())
+        raise ValueError(
+            f"statistics.rank[{at}] is {rank[at]} and statistics.predicted[{at}] is "
+            f"{predicted[at]}, but labels[{at}] is {y[at]}: accepted is a rank of 0 for the label "
+            "that is predicted alone, and -1 for both in rows with NaN alone"
+        )
 
 
 def _groups(group: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -59,10 +60,15 @@ def softmax_blocks(
                 reduction="none",
                 num_threads=num_threads,
             )
-            numbers = numbers._replace(loss=losses.astype(np.float64))
+            numbers = with_losses(numbers, losses)
         elif options.class_weight is not None:
             numbers = numbers._replace(loss=weighted(numbers.loss, y, options))
         yield numbers
+
+
+def with_losses(numbers: RowNumbers, losses: NDArray[Any]) -> RowNumbers:
+    """Return the numbers with other losses; that of a row with NaN is NaN, whatever its weight."""
+    return numbers._replace(loss=np.where(numbers.predicted < 0, np.nan, losses))
 
 
 def weighted(loss: Floats, labels: NDArray[Any], options: Options) -> Floats:
@@ -113,6 +119,12 @@ def _of_sigmoids(x: Floats, positive: NDArray[np.bool_], loss: Floats) -> RowNum
         entropy=np.log1p(odds) + spread,
         brier=brier,
     )
+
+
+@functools.cache
+def arithmetic() -> tuple[str, str]:
+    """Return the version of fastce and the instruction set in use."""
+    return fastce.__version__, str(fastce.show_config(mode="dict")["instruction_set"])
 
 
 def _blocks(

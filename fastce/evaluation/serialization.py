@@ -184,6 +184,7 @@ def _read(body: bytes) -> tuple[Options, Sums, Ledger]:
         raise ValueError("classes")
     if len(drawn["drawn"]) != 2 * options.bootstrap:
         raise ValueError("drawn")
+    _check_head(head)
     sums = Sums(options, head["grouped"])
     sums.ignored, sums.removed = head["ignored"], head["removed"]
     sums.arithmetic = {(version, isa) for version, isa in head["arithmetic"]}
@@ -252,11 +253,24 @@ def _read_groups(groups: KeyedSums, arrays: Arrays) -> None:
     groups.put(keys, arrays["groups"].reshape(groups.counts, len(keys)), tables)
 
 
+def _check_head(head: dict[str, Any]) -> None:
+    """Refuse what is of another type than an evaluation writes."""
+    flags = (head["confusions_kept"], head["grouped"])
+    counts = (head["ignored"], *head["removed"].values())
+    if flags[0] not in (True, False) or flags[1] not in (True, False, None):
+        raise ValueError("flags")
+    if any(type(count) is not int or count < 0 for count in counts) or sum(counts[1:]) > counts[0]:
+        raise ValueError("counts")
+
+
 def _check_counts(sums: Sums) -> None:
     """Refuse counts that do not fit each other."""
     rows, hits, undefined = (sums.classes[i].sum() for i in (ROWS, HITS, UNDEFINED))
     for part in (sums.confidences.rows, sums.ranks):
         if part.min() < 0 or part.sum() != rows - undefined:
             raise ValueError("rows")
+    _, of_groups, _ = sums.groups.sorted()
+    if (sums.grouped and of_groups[ROWS].sum() != rows) or (not sums.grouped and of_groups.size):
+        raise ValueError("groups")
     if sums.ranks[0] != hits or sums.confidences.hits.sum() != hits:
         raise ValueError("hits")

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-import fastce
 from fastce._validation.arrays import as_array, as_floats
 from fastce._validation.scalars import Integer, Number
 from fastce.evaluation import serialization
 from fastce.evaluation.batch import Batch, Places, check_batch, check_labels, check_statistics
-from fastce.evaluation.losses import RowNumbers, sigmoid_blocks, softmax_blocks, weighted
+from fastce.evaluation.losses import (
+    RowNumbers,
+    arithmetic,
+    sigmoid_blocks,
+    softmax_blocks,
+    weighted,
+    with_losses,
+)
 from fastce.evaluation.options import Options, check_options, check_same
 from fastce.evaluation.results.result import EvaluationResult
 from fastce.evaluation.sums.gathering import Gathering
@@ -244,7 +249,7 @@ class Evaluation:
         options = self._options
         sigmoid = options.loss == "sigmoid"
         y = check_labels(as_array(labels, "labels"), np.shape(labels), options)
-        numbers = check_statistics(statistics, y.shape, options)
+        numbers = check_statistics(statistics, y, options)
         if sigmoid and y.shape[-1:] != (options.classes,):
             if options.classes > 1:
                 raise ValueError(
@@ -256,7 +261,7 @@ class Evaluation:
             given = as_floats(losses, "losses")
             if given.size != y.size:
                 raise ValueError(f"losses has shape {given.shape}, but labels have {y.shape}")
-            numbers = numbers._replace(loss=given.reshape(-1).astype(np.float64))
+            numbers = with_losses(numbers, given.reshape(-1))
         elif options.label_smoothing and not sigmoid:
             raise ValueError(
                 "losses is None, accepted are the losses of the rows where label_smoothing is not 0"
@@ -387,10 +392,4 @@ class Evaluation:
         sums.ignored += batch.ignored
         for rule, rows in batch.removed.items():
             sums.removed[rule] = sums.removed.get(rule, 0) + rows
-        sums.arithmetic.add((fastce.__version__, instruction_set()))
-
-
-@functools.cache
-def instruction_set() -> str:
-    """Return the name of the instruction set in use."""
-    return str(fastce.show_config(mode="dict")["instruction_set"])
+        sums.arithmetic.add(arithmetic())

@@ -1,5 +1,6 @@
 """The same rows give the same bytes, however they are cut, ordered and merged."""
 
+import itertools
 import math
 import random
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -68,7 +69,7 @@ def test_any_cut_and_any_tree(kind) -> None:
         cuts = sorted({0, COUNT, *(choose.randrange(COUNT) for _ in range(choose.randrange(12)))})
         parts = [
             evaluate(kind, data, a, b, choose.choice([None, 1 + choose.randrange(700)]))
-            for a, b in zip(cuts, cuts[1:], strict=False)
+            for a, b in itertools.pairwise(cuts)
         ]
         if choose.random() < 0.3:  # through bytes
             parts = [fastce.Evaluation.from_bytes(part.to_bytes()) for part in parts]

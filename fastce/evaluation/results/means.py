@@ -6,7 +6,6 @@ import decimal
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
 
 import numpy as np
 
@@ -130,7 +129,7 @@ class RowMeans:
         q = as_number(q, "q", 0, 1, "in [0, 1]")
         if self._sums.classes[UNDEFINED].any() or not self.rows:
             return math.nan
-        position = max(0, math.ceil(Fraction(q) * self.rows) - 1)
+        position = max(0, math.ceil(q * self.rows) - 1)
         if position >= self.rows - int(self._sums.classes[INFINITE].sum()):
             return math.inf
         return self._sums.loss_histogram.quantile(position)
@@ -221,11 +220,11 @@ class RowMeans:
 
     # What the numbers are formed from
 
-    @cached_property
+    @property
     def _loss_units(self) -> int:
         return self._sums.class_loss.total()
 
-    @cached_property
+    @property
     def _weight(self) -> Fraction:
         if self.options.class_weight is None:
             return Fraction(self.rows)

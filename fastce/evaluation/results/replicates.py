@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastce.evaluation.sums.bootstrap import poisson_counts
 from fastce.evaluation.sums.exact import EXPONENT, ExactTable, Integers, rounded
-from fastce.evaluation.sums.sums import HITS, ROWS, Sums
+from fastce.evaluation.sums.sums import HITS, ROWS, UNDEFINED, Sums
 
 _DRAWN = 1 << 20  # counts that are drawn at a time
 
@@ -35,7 +35,8 @@ def _of_groups(sums: Sums) -> tuple[Integers, list[ExactTable]]:
     for start in range(0, len(keys), height):
         part = slice(start, start + height)
         often = poisson_counts(sums.options.seed, "", keys[part], replicates)
-        drawn += counts[[ROWS, HITS], part] @ often.astype(np.int64)
+        ranked = np.stack([counts[ROWS, part] - counts[UNDEFINED, part], counts[HITS, part]])
+        drawn += ranked @ often.astype(np.int64)
         for table, of_group in zip(tables, of_groups, strict=True):
             table.add_products(often, of_group, part)
     return drawn, tables

@@ -36,8 +36,8 @@ class EvaluationResult(RowMeans):
     """The numbers of an evaluation at one time.
 
     All are means over the rows that are not ignored. A row with NaN makes the mean losses NaN (and
-    everything else that needs its probabilities) but counts as a miss in accuracies; a label whose
-    logit is -inf makes them infinite. A mean over no rows is NaN.
+    everything else that needs its probabilities); accuracies are over the other rows. A label whose
+    logit is -inf makes the losses infinite. A mean over no rows is NaN.
 
     Examples
     --------
@@ -129,6 +129,8 @@ class EvaluationResult(RowMeans):
     def confusions(self, most: Integer = 20) -> list[Confusion] | None:
         """Return the most frequent confusions; None where they were not kept."""
         most = as_integer(most, "most", "an integer >= 0")
+        if most < 0:
+            raise ValueError(f"most is {most}, accepted is an integer >= 0")
         return confusions(self._sums, most) if self._sums.confusions.kept else None
 
     @property
