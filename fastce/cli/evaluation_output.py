@@ -69,7 +69,7 @@ def _json(
     whole["gaps"] = _gaps(result)
     if arguments.per_class:
         whole["per_class"] = [
-            {"class": row.index, "rows": row.rows, "loss_nats": row.loss, "accuracy": row.accuracy}
+            {"class": row.label, "rows": row.rows, "loss_nats": row.loss, "accuracy": row.accuracy}
             | {"positives": row.positives, "predicted": row.predicted}
             | {"precision": row.precision, "recall": row.recall, "f1": row.f1}
             for row in result.per_class()
@@ -239,7 +239,7 @@ def _per_class_table(
 ) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
     columns = ("class", "rows", "loss", "accuracy", "predicted", "precision", "f1")
     rows: list[tuple[object, ...]] = [
-        (row.index, row.rows, row.loss, row.accuracy, row.predicted, row.precision, row.f1)
+        (row.label, row.rows, row.loss, row.accuracy, row.predicted, row.precision, row.f1)
         for row in result.per_class()
     ]
     return columns, rows

@@ -59,7 +59,7 @@ def softmax_blocks(
                 ignore_index=options.ignore_index,
                 reduction="none",
                 num_threads=num_threads,
-            )
+            ).astype(np.float64)
             numbers = with_losses(numbers, losses)
         elif options.class_weight is not None:
             numbers = numbers._replace(loss=weighted(numbers.loss, y, options))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 import fastce
+from fastce._validation.scalars import as_flag, as_integer
 from fastce.evaluation.engine.inputs import Given, Layout, open_pairs
-from fastce.evaluation.engine.pairs import Pair, notes_on
+from fastce.evaluation.engine.pairs import notes_on
 from fastce.evaluation.engine.run import Listener, Rules, run_pairs, threads_for
+from fastce.evaluation.options import LOSSES
 from fastce.evaluation.state import Evaluation
 from fastce.readers.source import Silence
 
@@ -99,8 +101,8 @@ def evaluate(
         At most so many threads; the result does not depend on it. As `show_config` tells by
         default.
     state : Evaluation, optional
-        Where rows are added; the result is then that of all its rows. Its options stand, and those
-        given here must be the defaults or the same.
+        Where rows are added; the result is then that of all its rows. Its weights, smoothing,
+        temperature and how much it keeps stand; those given here are not looked at.
 
     Returns
     -------
@@ -132,36 +134,113 @@ def evaluate(
     >>> round(result.loss, 6), result.accuracy
     (1.039721, 0.5)
     """
-    ignored = ignored_labels(ignore_index)
-    layout = Layout(axis, loss == "sigmoid", key, labels_key, dtype, shift)
-    pairs = open_pairs(Given(logits, labels, mask, groups), layout, Silence())
+    request = Request(
+        axis=axis,
+        ignore_index=ignore_index,
+        class_weight=class_weight,
+        label_smoothing=label_smoothing,
+        temperature=temperature,
+        groups=groups,
+        mask=mask,
+        shift=shift,
+        token_bytes=token_bytes,
+        loss=loss,
+        probabilities=probabilities,
+        hardest=hardest,
+        bootstrap=bootstrap,
+        seed=seed,
+        confusions=confusions,
+        key=key,
+        labels_key=labels_key,
+        dtype=dtype,
+        num_threads=num_threads,
+    )
+    return evaluated(logits, labels, request, state).result()
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of `evaluate`."""
+
+    axis: int = -1
+    ignore_index: int | Sequence[int] = _UNUSED
+    class_weight: ArrayLike | None = None
+    label_smoothing: float = 0.0
+    temperature: float = 1.0
+    groups: Any = None
+    mask: Any = None
+    shift: int = 0
+    token_bytes: ArrayLike | None = None
+    loss: str = "softmax"
+    probabilities: bool = False
+    hardest: int = 50
+    bootstrap: int = 0
+    seed: int = 0
+    confusions: bool = True
+    key: str | None = None
+    labels_key: str | None = None
+    dtype: str | None = None
+    num_threads: int | None = None
+    first_row: int = 0  # of arrays in memory, as the ledger counts them
+
+
+def evaluated(
+    logits: Any, labels: Any, request: Request, state: Evaluation | None = None
+) -> Evaluation:
+    """Return the state of an evaluation of all rows: a new one, or that given, with them added."""
+    if request.loss not in LOSSES:
+        accepted = " and ".join(map(repr, LOSSES))
+        raise ValueError(f"loss is {request.loss!r}, accepted are {accepted}")
+    axis = as_integer(request.axis, "axis", "an integer")
+    shift = as_integer(request.shift, "shift", "an integer >= 0")
+    if shift < 0:
+        raise ValueError(f"shift is {shift}, accepted is an integer >= 0")
+    probabilities = as_flag(request.probabilities, "probabilities")
+    threads = fastce.show_config(mode="dict")["threads"]
+    if request.num_threads is not None:
+        threads = as_integer(request.num_threads, "num_threads", "an integer >= 1")
+        if threads < 1:
+            raise ValueError(f"num_threads is {threads}, accepted is an integer >= 1")
+    ignored = ignored_labels(request.ignore_index)
+    layout = Layout(
+        axis, request.loss == "sigmoid", request.key, request.labels_key, request.dtype, shift
+    )
+    pairs = open_pairs(Given(logits, labels, request.mask, request.groups), layout, Silence())
     if state is None:
         state = Evaluation(
             pairs[0].classes,
-            class_weight=class_weight,
-            label_smoothing=label_smoothing,
+            class_weight=request.class_weight,
+            label_smoothing=request.label_smoothing,
             ignore_index=marker(ignored),
-            temperature=temperature,
-            hardest=hardest,
-            bootstrap=bootstrap,
-            seed=seed,
-            confusions=confusions,
-            loss=loss,
-            token_bytes=token_bytes,
+            temperature=request.temperature,
+            hardest=request.hardest,
+            bootstrap=request.bootstrap,
+            seed=request.seed,
+            confusions=request.confusions,
+            loss=request.loss,
+            token_bytes=request.token_bytes,
+        )
+    elif not isinstance(state, Evaluation):
+        raise TypeError(f"state is {type(state).__name__}, accepted is an Evaluation")
+    elif (state.options["classes"], state.options["loss"]) != (pairs[0].classes, request.loss):
+        raise ValueError(
+            f"state is of {state.options['classes']} classes and loss {state.options['loss']!r}, "
+            f"accepted is one of {pairs[0].classes} and {request.loss!r}"
         )
     listener = _Warnings()
     for pair in pairs:
         for text in notes_on(pair):
             listener.note(text)
-    wanted = num_threads or fastce.show_config(mode="dict")["threads"]
-    run_pairs(pairs, state, Rules(ignored, shift, probabilities), threads_for(pairs, wanted), listener)
-    return state.result()
+    rules = Rules(ignored, shift, probabilities, request.first_row)
+    run_pairs(pairs, state, rules, threads_for(pairs, threads), listener)
+    return state
 
 
 def ignored_labels(ignore_index: int | Sequence[int]) -> tuple[int, ...]:
     """Return the labels that do not count, each once."""
-    values = [ignore_index] if np.ndim(ignore_index) == 0 else list(ignore_index)  # type: ignore[arg-type]
-    return tuple(dict.fromkeys(int(value) for value in values))  # type: ignore[call-overload]
+    values: Any = [ignore_index] if np.ndim(ignore_index) == 0 else ignore_index
+    found = [as_integer(value, "ignore_index", "an integer, or several") for value in values]
+    return tuple(dict.fromkeys(found))
 
 
 def marker(ignored: Sequence[int]) -> int:

@@ -34,6 +34,7 @@ class Rules(NamedTuple):
     ignored: tuple[int, ...] = (-100,)  # labels that do not count
     shift: int = 0  # how many positions behind its logits a label lies
     probabilities: bool = False
+    first_row: int = 0  # of arrays in memory, which have no name of their own
 
 
 class Known(NamedTuple):
@@ -78,7 +79,9 @@ def _run(
     labels = pair.row_labels(rules.ignored, rules.shift)
     options = Options(**state.options)
     name = pair.logits.name
-    before = 0 if pair.source is not None else _rows_without_name(state)
+    before = 0
+    if pair.source is None:
+        before = max(rules.first_row, _rows_without_name(state))
     adding = Lock()
 
     def read(piece: Piece) -> Known:

@@ -259,4 +259,5 @@ def _exp(x: float) -> float:
         return math.exp(x)
     with decimal.localcontext() as context:
         context.prec = 40
+        context.traps[decimal.Overflow] = False
         return float(decimal.Decimal(x).exp(context))

@@ -89,7 +89,9 @@ class Sums:
     def add(self, block: Block) -> None:
         """Add rows."""
         infinite: NDArray[np.bool_] | None = None
-        if not np.isfinite(block.loss.sum()):
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = block.loss.sum()
+        if not np.isfinite(total):
             block = self._set_apart(block)
             infinite = np.isinf(block.loss)
         finite = block.loss if infinite is None else np.where(infinite, 0.0, block.loss)
