@@ -80,6 +80,13 @@ cdef inline vec[real] prob_at(
     return e * inverse
 
 
+cdef inline double difference_of(double a, double b, double* rounding) noexcept nogil:
+    """a - b, and what rounding took from it (D. E. Knuth's two-sum)."""
+    cdef double apart = a - b, back = apart - a
+    rounding[0] = (a - (apart - back)) - (b + back)
+    return apart
+
+
 cdef inline double distance_of_logsumexps(
     const real* x, const real* z, Py_ssize_t n, const Softmax* model, const Softmax* reference,
     double temperature, double* low,
@@ -87,19 +94,22 @@ cdef inline double distance_of_logsumexps(
     """T times logsumexp(z / T) - logsumexp(x / T), in two numbers: s and
     T log1p(sum_c q_c expm1((z_c - x_c - s) / T)).
 
-    s is z - x of the model's largest class: where all are about s, the small difference keeps its digits.
+    s is z - x of the model's largest class: where all are about s, the small difference keeps its digits. Where the
+    sum is not small, it is the difference of both logarithms.
     """
     cdef Py_ssize_t k, at = index_of(x, n, 1, model.row_max), width = lanes_of(<vec[real]*> NULL)
-    cdef double s = number(z + at) - number(x + at), back = s - number(z + at), factor
+    cdef double s, shift = reference.row_max - number(z + at), excess
     cdef vec[real] units = vec[real](1 / temperature), inverse = vec[real](1 / model.sum), q, v, e, high
     cdef wide_sum[real] total
     # What makes q exp(v) of the reference's exponentials, for v that is not small.
-    factor = exp_of((reference.row_max - model.row_max - s) / temperature) / model.sum
-    if not (s - s == 0 and factor < 1e30):
-        s = (reference.row_max - model.row_max) + temperature * log(reference.sum / model.sum)
-        low[0] = lost(s, &v)
+    cdef double factor = exp_of(shift / temperature) / model.sum
+    excess = factor * reference.sum - 1
+    if not -0.25 < excess < 1:  # nothing cancels
+        s = difference_of(reference.row_max, model.row_max, low)
+        low[0] += temperature * log(reference.sum / model.sum) + lost(s, &v)
         return s
-    low[0] = (number(z + at) - (s - back)) - (number(x + at) + back) + lost(s, &v)
+    s = difference_of(number(z + at), model.row_max, low)
+    low[0] += lost(s, &v)
     high, e = vec[real](s), vec[real](low[0])
     for k from 0 <= k < n by width:
         v = log_ratio(load_first(x + k, n - k, 0), load_first(z + k, n - k, 0), high, e, units)
