@@ -43,7 +43,7 @@ def sums_of(call: Any) -> Sums:
 
 def scaled(call: Any) -> Any:
     """Return a call for the same mean whose weights are neither too large nor too small."""
-    by_class, by_item = call.class_weight, call.sample_weight
+    given, by_class, by_item = call, call.class_weight, call.sample_weight
     counts_class = by_class is not None and not is_float(call.labels.dtype)
     of_class = of_item = 0
     if by_class is not None:
@@ -56,6 +56,8 @@ def scaled(call: Any) -> Any:
         sums = sums_of(call)
         of_item = exponent_of(by_item, sums.weight, sums.valid)
         call = call._replace(sample_weight=divided(by_item, of_item))
+    if sums_of(call).weight == 0:
+        return given  # nothing is divided by what an empty mean divides by
     by_weight = call.normalizer == "weight"
     if by_weight and (by_class is None or counts_class):
         return call  # the sum of the weights is what it should be by itself

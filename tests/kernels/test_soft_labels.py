@@ -11,7 +11,7 @@ import wide_elements
 from test_hard_labels import check
 from ulp import BUDGETS
 
-from fastce import binary_cross_entropy, sigmoid_cross_entropy
+from fastce import binary_cross_entropy, sigmoid_cross_entropy, softmax_cross_entropy
 
 F32, F64 = cases.DTYPES
 SIZES = (1, 5, 8, 15, 33, 129, 1030)
@@ -85,3 +85,17 @@ def test_small_losses_are_not_lost_in_a_product(each_isa) -> None:
                 loss = sigmoid_cross_entropy(x, labels, reduction="sum")
                 allowed = max(BUDGETS[F32].reduced, (4 + size) * 2.0**-23) * true
                 assert abs(loss - true) <= allowed, (size, soft)
+
+
+def test_what_an_earlier_call_left_in_memory_does_not_count(isa) -> None:
+    for n in (1, 5, 9, 17, 33, 1041):
+        p = cases.seeded(n).random(n, np.float32) * 0.9 + np.float32(0.05)
+        z = cases.seeded(n, 3).integers(1, 8, n) / 8  # in doubles, which a float would round
+        wide = p.astype(F64)
+        right = -(z * np.log(wide) + (1 - z) * np.log1p(-wide)).mean()
+        for shape, axis in (((8, 3), 1), ((64, 3), 1), ((2, 64), 0), ((300, 7), 1), ((300, 2), 1)):
+            x = np.full(shape, np.nan, np.float32)
+            for targets in (np.full(shape, 0.5), np.zeros(x.size // shape[axis], int)):
+                softmax_cross_entropy(x, targets, axis=axis, return_grad=True, num_threads=1)
+                got = binary_cross_entropy(p, z, num_threads=1)
+                assert abs(got - right) <= 1e-7 * right, (n, shape)

@@ -32,6 +32,8 @@ cdef inline void take_labels(
     """The labels as they lie where that is possible, else in scratch; of kept ones perhaps their signs."""
     cdef const char* given = p.labels + c.at * p.label_size
     cdef vec[real]* scratch = <vec[real]*> c.labels
+    cdef vec[double]* wide
+    cdef Py_ssize_t k
     cdef bint whole = c.n % lanes_of(scratch) == 0
     cdef int lane_kind = F64 if real is double else F32
     s.labels, s.labels_are_signs = scratch, False
@@ -43,7 +45,10 @@ cdef inline void take_labels(
     elif p.label_kind == F64 and real is not double and not all_hard(<const double*> given, c.n):
         s.wide_labels = <const double*> given
         if not whole:
-            numbers(given, F64, c.n, <vec[double]*> c.labels)
+            wide = <vec[double]*> c.labels
+            for k in range(c.n // lanes_of(wide), c.n // lanes_of(scratch) * 2 + 2):
+                wide[k] = vec[double](0.0)  # a vector of lanes is two of doubles, and all of it is read
+            numbers(given, F64, c.n, wide)
             s.wide_labels = <const double*> c.labels
     else:
         numbers(given, p.label_kind, c.n, scratch)

@@ -39,11 +39,27 @@ template <class T> FASTCE_INLINE void store_narrow(vec<T>* to, ptrdiff_t k, vec<
     store_numbers(lanes(to) + k, v, n);
 }
 
+// a b - c rounded once; where nothing is fused, T. J. Dekker's product, 1971.
+FASTCE_INLINE vec<double> multiply_subtract(vec<double> a, vec<double> b, vec<double> c) {
+    if constexpr (kHasFma) {
+        return multiply_subtract(a.v, b.v, c.v);
+    } else {
+        const vec<double> splitter(134217729.0);
+        vec<double> x = splitter * a, y = splitter * b, product = a * b;
+        vec<double> ah = x - (x - a), bh = y - (y - b), al = a - ah, bl = b - bh;
+        vec<double> error = ((ah * bh - product) + ah * bl + al * bh) + al * bl;
+        const vec<double> difference = product - c, back = difference - product;
+        error = error + ((product - (difference - back)) - (c + back));
+        error = select<double>(error.v - error.v == 0, error, vec<double>(0.0));
+        return difference + error;
+    }
+}
+
 // x * slope + offset, rounded once from double.
 template <class T> FASTCE_INLINE vec<T> linear(vec<T> x, double slope, double offset) {
     const vec<double> a(slope), b(offset);
     if constexpr (sizeof(lane_t<T>) == 8) {
-        return (vec<double>(x.v) * a + b).v;
+        return multiply_subtract(vec<double>(x.v), a, vec<double>(-offset)).v;
     } else {
         return narrowed<T>(widened<0>(x.v) * a + b, widened<1>(x.v) * a + b);
     }
@@ -55,7 +71,7 @@ FASTCE_INLINE vec<T> weighted(vec<T> x, double slope, double offset, const doubl
     const vec<double> a(slope), b(offset), low = load(weights, n, 0.0);
     constexpr int half = vec<double>::lanes;
     if constexpr (sizeof(lane_t<T>) == 8) {
-        return ((vec<double>(x.v) * a + b) * low).v;
+        return (multiply_subtract(vec<double>(x.v), a, vec<double>(-offset)) * low).v;
     } else {
         const vec<double> high = load(weights + (n > half ? half : 0), n > half ? n - half : 0, 0.0);
         return narrowed<T>((widened<0>(x.v) * a + b) * low, (widened<1>(x.v) * a + b) * high);
@@ -114,19 +130,5 @@ template <class T> FASTCE_INLINE vec<T> product_sum(vec<T> e, vec<T> high, vec<T
 
 // What x loses when it becomes a lane.
 template <class T> FASTCE_INLINE double lost(double x, const vec<T>*) { return x - double(lane_t<T>(x)); }
-
-// a b - c rounded once; where nothing is fused, T. J. Dekker's product, 1971.
-FASTCE_INLINE vec<double> multiply_subtract(vec<double> a, vec<double> b, vec<double> c) {
-    if constexpr (kHasFma) {
-        return multiply_subtract(a.v, b.v, c.v);
-    } else {
-        const vec<double> splitter(134217729.0);
-        vec<double> x = splitter * a, y = splitter * b, product = a * b;
-        vec<double> ah = x - (x - a), bh = y - (y - b), al = a - ah, bl = b - bh;
-        vec<double> error = ((ah * bh - product) + ah * bl + al * bh) + al * bl;
-        error = select<double>(error.v - error.v == 0, error, vec<double>(0.0));
-        return (product - c) + error;
-    }
-}
 
 }  // namespace fastce
