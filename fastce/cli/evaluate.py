@@ -79,10 +79,14 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     threads = min(arguments.threads or config["threads"], rows.most_threads, _MOST_THREADS)
 
     with report.progress("evaluating", rows.count) as advance:
+
+        def step(done: int) -> None:
+            logits.check()
+            advance(done)
+
         begun = time.perf_counter()
-        totals = evaluate(rows, options, threads, advance)
+        totals = evaluate(rows, options, threads, step)
         elapsed = time.perf_counter() - begun
-    logits.check()
     labels.check()
 
     result = _summary(rows, totals, elapsed)
