@@ -65,7 +65,6 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     if output is not None and _same_file(output, arguments.labels):
         raise InputError(f"{output}: is the file of the labels, expected another as --output")
     counts = _count(labels, arguments.classes, arguments.ignore_index, report)
-    labels.check()
     if arguments.zero_weight is None and not counts.all():
         if not counts.any():
             raise InputError(f"{labels.name}: holds no label that counts, expected some")
@@ -114,6 +113,7 @@ def _count(
                     f"{piece[first]}, expected {accepted}, or ignore_index {ignore_index}"
                 )
             counts += fastce.class_counts(piece, len(counts), ignore_index=ignore_index)
+            labels.check()
             advance(len(piece))
     return counts
 
