@@ -1,10 +1,10 @@
 """Measure row statistics: all of them against the loss alone, and against NumPy and SciPy.
 
-    python -m bench.statistics                      two threads, float32, against the loss alone
-    python -m bench.statistics --libraries          one thread, [32768, 1000], against NumPy and SciPy
+    python -m bench.statistics                two threads, float32, against the loss alone
+    python -m bench.statistics --libraries    one thread, [32768, 1000], against NumPy and SciPy
 
-All candidates of a shape run in turn in one process; what is printed are medians. Only the ratios of
-one run mean anything.
+All candidates of a shape run in turn in one process; what is printed are medians. Only the ratios
+of one run mean anything.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastce import _kernels
 from fastce._dispatch.blocks import Block, blocks_of, last
-from fastce._dispatch.outcome import CHECKED, SCATTERED
+from fastce._dispatch.outcome import CHECKED, SCATTERED, UNREADABLE
 from fastce._dispatch.threads import threads_for
 from fastce._validation.arrays import as_floats, class_axis, without
 from fastce._validation.dtypes import Array
@@ -84,7 +84,7 @@ class Statistics(NamedTuple):
 
 
 def row_statistics(given: tuple[Any, ...]) -> list[Array | None]:
-    """Return what is asked for in the order of the fields; the arguments are those of `Statistics`."""
+    """Return the results in the order of the fields; the arguments are those of `Statistics`."""
     done: Any = _kernels.active.row_statistics(given, FIELDS, threads_for)
     return done if type(done) is list else _again(Statistics(*given), done)
 
@@ -92,8 +92,8 @@ def row_statistics(given: tuple[Any, ...]) -> list[Array | None]:
 def _again(given: Statistics, why: int) -> list[Array | None]:
     """Return the same where the kernels did not take it as it was given."""
     call = given.checked()
-    done = why if why == SCATTERED else call.run(CHECKED)
-    if type(done) is int and done == SCATTERED:
+    done: Any = why if why == SCATTERED else call.run(CHECKED)
+    if type(done) is int and done in (UNREADABLE, SCATTERED):  # bfloat16 may be byte-swapped
         done = _by_blocks(call)
     if type(done) is int:
         call.refuse()

@@ -227,7 +227,7 @@ def sigmoid(logits, out, num_threads, threads_for, Py_ssize_t streaming_bytes, i
 
 
 def row_statistics(given, names, threads_for, int known=0):
-    """Numbers of each row by the names of those that are asked for, a list with None for the rest, or why not."""
+    """The numbers of each row that are asked for by name, in a list with None for the rest, or why not."""
     cdef StatisticsCall c
     logits, labels, fields, axis, ignore_index, temperature, num_threads = given
     if not (

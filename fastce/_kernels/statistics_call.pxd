@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t, INT64_MAX
 from .arguments cimport read_integer, read_number, REFUSED, SCATTERED
 from .inputs cimport Rows
 from .memory.memory cimport layout, U64
-from .memory.views cimport address_of, lay_out, new_array, View, view_of, without_axis
+from .memory.views cimport address_of, lay_out, View, view_of, without_axis
 from .parallel.totals cimport Totals
 from .statistics.block cimport all_rows
 from .statistics.problem cimport Depth, MOMENTS, Problem, SUM, TOP
@@ -69,13 +69,27 @@ cdef inline bint read_temperature(object temperature, StatisticsCall* c) noexcep
     return read_number(temperature, 0, DBL_MAX, &c.p.temperature) and c.p.temperature > 0
 
 
-cdef inline char* new_field(object numpy, const StatisticsCall* c, int field, list results) except? NULL:
-    """Memory of a result that is asked for; `results` gets the array, or None."""
+cdef inline object new_block(object numpy, const StatisticsCall* c):
+    """Memory for all results that are asked for: one large array costs the system less than many."""
+    cdef Py_ssize_t i, fields = 0
+    for i in range(FIELDS):
+        fields += c.asked[i]
+    return numpy.empty((fields, *[c.rows.shape[i] for i in range(c.rows.x.ndim - 1)]), numpy.float64)
+
+
+cdef inline char* take_field(
+    object numpy, object block, const StatisticsCall* c, int field, list results
+) except? NULL:
+    """The next part of the block for a result that is asked for; `results` gets the array, or None."""
+    cdef Py_ssize_t i, taken = 0
     if not c.asked[field]:
         results.append(None)
         return NULL
-    dtype = numpy.int64 if field == PREDICTED or field == RANK else numpy.float64
-    array = new_array(numpy, c.rows.shape, c.rows.x.ndim - 1, dtype)
+    for i in range(field):
+        taken += c.asked[i]
+    array = block[taken, ...]
+    if field == PREDICTED or field == RANK:
+        array = array.view(numpy.int64)
     results.append(array)
     return address_of(array)
 
@@ -85,21 +99,24 @@ cdef inline object compute_statistics(StatisticsCall* c, object numpy):
     cdef Totals total
     cdef Problem* p = &c.p
     cdef list results = []
-    if not c.rows.can_walk or c.rows.walk.inner != 1:
+    if not c.rows.can_walk:
         return SCATTERED
-    p.logits, p.rows, p.classes = c.rows.x.data, c.rows.count, c.rows.x.shape[c.rows.axis]
-    p.row_stride = c.rows.walk.outer_stride // c.rows.x.itemsize
+    p.logits, p.classes, p.itemsize = c.rows.x.data, c.rows.x.shape[c.rows.axis], c.rows.x.itemsize
+    p.outer, p.inner = c.rows.walk.outer, c.rows.walk.inner
+    p.outer_stride = c.rows.walk.outer_stride // p.itemsize
+    p.class_stride = c.rows.walk.class_stride // p.itemsize
     p.depth = depth_of(c)
-    p.loss = <double*> new_field(numpy, c, LOSS, results)
-    p.logsumexp = <double*> new_field(numpy, c, LOGSUMEXP, results)
-    p.predicted = <int64_t*> new_field(numpy, c, PREDICTED, results)
-    p.rank = <int64_t*> new_field(numpy, c, RANK, results)
-    p.confidence = <double*> new_field(numpy, c, CONFIDENCE, results)
-    p.margin = <double*> new_field(numpy, c, MARGIN, results)
-    p.entropy = <double*> new_field(numpy, c, ENTROPY, results)
-    p.brier = <double*> new_field(numpy, c, BRIER, results)
-    p.mean_logit = <double*> new_field(numpy, c, MEAN_LOGIT, results)
-    p.logit_variance = <double*> new_field(numpy, c, LOGIT_VARIANCE, results)
+    block = new_block(numpy, c)
+    p.loss = <double*> take_field(numpy, block, c, LOSS, results)
+    p.logsumexp = <double*> take_field(numpy, block, c, LOGSUMEXP, results)
+    p.predicted = <int64_t*> take_field(numpy, block, c, PREDICTED, results)
+    p.rank = <int64_t*> take_field(numpy, block, c, RANK, results)
+    p.confidence = <double*> take_field(numpy, block, c, CONFIDENCE, results)
+    p.margin = <double*> take_field(numpy, block, c, MARGIN, results)
+    p.entropy = <double*> take_field(numpy, block, c, ENTROPY, results)
+    p.brier = <double*> take_field(numpy, block, c, BRIER, results)
+    p.mean_logit = <double*> take_field(numpy, block, c, MEAN_LOGIT, results)
+    p.logit_variance = <double*> take_field(numpy, block, c, LOGIT_VARIANCE, results)
     if c.rows.x.size:
         all_rows(p, c.rows.x.kind, c.threads, &total)
         if total.bad_row >= 0:

@@ -26,7 +26,10 @@ def row_statistics(logits: Any, labels: Any, temperature: float = 1.0) -> dict[s
     x = np.asarray(logits)
     if temperature != 1:
         x = x.astype(np.float64) / temperature
-    found = [_statistics([oracle.exact(v) for v in row], int(y)) for row, y in zip(x, labels, strict=True)]
+    found = [
+        _statistics([oracle.exact(v) for v in row], int(y))
+        for row, y in zip(x, labels, strict=True)
+    ]
     made: dict[str, np.ndarray] = {
         name: oracle.array_of([one[name] for one in found], (len(found),)) for name in FLOATS
     }

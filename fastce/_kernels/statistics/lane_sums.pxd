@@ -11,3 +11,4 @@ cdef extern from "<statistics/lane_sums.h>" namespace "fastce" nogil:
         run_sums()
         vec[T] squares, products, moments
     run_sums[T] no_sums[T](const vec[T]*)
+    Py_ssize_t first_with[T](const vec[T]*, Py_ssize_t, vec[T])

@@ -26,7 +26,7 @@ cdef struct Lost:
 
 cdef inline Py_ssize_t most_short(real* like) noexcept nogil:
     """Rows of more classes are taken one by one."""
-    return 12 * lanes_of(<vec[real]*> NULL)
+    return 24 * lanes_of(<vec[real]*> NULL)
 
 
 cdef inline Py_ssize_t lanes_bytes(Py_ssize_t classes, real* like) noexcept nogil:

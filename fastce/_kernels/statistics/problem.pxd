@@ -16,8 +16,9 @@ cdef enum Depth:
 
 
 cdef struct Problem:
-    # Logits, the classes of a row one after another; strides in elements.
-    Py_ssize_t rows, classes, row_stride
+    # Logits [outer, classes, inner], strides in elements; the stride of inner is 1, or that of classes is and
+    # inner is 1.
+    Py_ssize_t outer, classes, inner, outer_stride, class_stride, itemsize
     const char* logits
     const layout* labels  # one integer a row, or NULL
     int64_t ignore_index

@@ -1,18 +1,19 @@
 """Rows of many classes: two looks at each, the second while it is still in the cache.
 
-Design. (a) The first look finds the largest logits and counts those that beat the label; lanes follow the maxima
-of groups of four vectors, and where the largest is stands in the group that had it. (b) The second look sums
-exp(x - second) over the others. Where the top is not larger than what is subtracted, its own 1 is taken off again. (c) Squares and products are summed in lanes over a run of vectors, and
-in double from run to run."""
+Design. (a) The first look finds the largest logits and counts those that beat the label; lanes follow the
+maxima of groups of four vectors, and where the largest is stands in the group that had it. (b) The second
+look sums exp(x - second) over the others. Where the top is not larger than what is subtracted, its own 1
+is taken off again. (c) Squares and products are summed in lanes over a run of vectors, and in double from
+run to run."""
 
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
 from ..simd.simd cimport (
-    count_above, exp, index_of, lane, lane_max, lane_sum, lanes_before, lanes_of, load, load_first, maximum,
+    count_above, exp, lane, lane_max, lane_sum, lanes_before, lanes_of, load, load_first, maximum,
     minimum, number, predecessor, put, real, vec, where_below, where_equal, where_nan, wide_sum,
 )
-from ..statistics.lane_sums cimport leaders, no_sums, run_sums
+from ..statistics.lane_sums cimport first_with, leaders, no_sums, run_sums
 from ..statistics.problem cimport Depth, MOMENTS, TOP
 from ..statistics.row_sums cimport add_part, no_classes, RowSums
 
@@ -22,6 +23,11 @@ cdef enum:
 
 
 # The first look -------------------------------------------------------------------------------------
+
+
+cdef inline vec[real] last_of(const real* x, Py_ssize_t k, Py_ssize_t n) noexcept nogil:
+    """The vector from class k on, which may be beyond the end."""
+    return load_first(x + k, n - k, -INFINITY) if k < n else vec[real](-INFINITY)
 
 
 cdef inline void follow(
@@ -61,7 +67,7 @@ cdef inline void look_at_one_group(
     cdef Py_ssize_t i, k, width = lanes_of(&before)
     for i in range(4):
         k = begin + i * width
-        v[i] = load_first(x + k, n - k, -INFINITY) if k < n else vec[real](-INFINITY)
+        v[i] = last_of(x, k, n)
         a.above = count_above(a.above, v[i], lanes_before(label - k, before, after))
         a.nan = where_nan(v[i], v[i], a.nan)
     follow(a, v[0], v[1], v[2], v[3], vec[real](-<double> (begin // (4 * width))))
@@ -86,17 +92,19 @@ cdef inline void look_at_all(
 
 cdef inline void find_top(const real* x, Py_ssize_t n, const leaders[real]* a, RowSums* s) noexcept nogil:
     """The largest logit, the first class that has it, and the second largest."""
-    cdef Py_ssize_t width = lanes_of(&a.top), begin, i, k
+    cdef Py_ssize_t width = lanes_of(&a.top), begin, i, at
     cdef vec[real] none = vec[real](-INFINITY), hidden = none, top
+    cdef vec[real] v[4]
     s.top = lane_max(a.top)
     top = vec[real](s.top)
     begin = <Py_ssize_t> -lane_max(where_equal(a.top, top, a.place, none)) * 4 * width
-    s.place = begin + index_of(x + begin, min(4 * width, n - begin), 1, s.top)
+    for i in range(4):
+        v[i] = last_of(x, begin + i * width, n)
+    at = first_with(v, 4 * width, top)
+    s.place = begin + at
     for i in range(4):  # what the largest has hidden in its own group
-        k = begin + i * width
-        if k < n:
-            hidden = maximum(put(load_first(x + k, n - k, -INFINITY), s.place - k, -INFINITY), hidden)
-    hidden = maximum(hidden, put(a.top, (s.place - begin) % width, -INFINITY))
+        hidden = maximum(put(v[i], at - i * width, -INFINITY), hidden)
+    hidden = maximum(hidden, put(a.top, at % width, -INFINITY))
     s.second = lane_max(maximum(hidden, a.second))
 
 
@@ -104,7 +112,7 @@ cdef inline void find_top(const real* x, Py_ssize_t n, const leaders[real]* a, R
 
 
 cdef inline vec[real] distance_of(vec[real] x, vec[real] second) noexcept nogil:
-    """x - second; -1000, whose exponential is 0, for what is less, so that no product is NaN, and for the top."""
+    """x - second; -1000, whose exponential is 0, for less than that (no product is NaN) and for the top."""
     cdef vec[real] nothing = vec[real](-1000.0), d = maximum(nothing, x - second)
     return where_below(vec[real](0.0), d, nothing, d)
 
@@ -127,9 +135,10 @@ cdef inline void sum_exps(const real* x, Py_ssize_t n, vec[real] second, RowSums
         x0, x1, x2, x3 = load(x + k), load(x + k + width), load(x + k + 2 * width), load(x + k + 3 * width)
         exps.add(sum_of_exps(x0, x1, x2, x3, second))
         k += 4 * width
-    while k < n:
-        exps.add(exp(distance_of(load_first(x + k, n - k, -INFINITY), second)))
-        k += width
+    if k < n:
+        x0, x1 = last_of(x, k, n), last_of(x, k + width, n)
+        x2, x3 = last_of(x, k + 2 * width, n), last_of(x, k + 3 * width, n)
+        exps.add(sum_of_exps(x0, x1, x2, x3, second))
     s.exps = exps.value()
 
 
@@ -153,11 +162,6 @@ cdef inline vec[real] sum_of_moments(
     return (e0 + e1) + (e2 + e3)
 
 
-cdef inline vec[real] last_of(const real* x, Py_ssize_t k, Py_ssize_t n) noexcept nogil:
-    """The vector from class k on, which may be beyond the end."""
-    return load_first(x + k, n - k, -INFINITY) if k < n else vec[real](-INFINITY)
-
-
 cdef inline void sum_moments(const real* x, Py_ssize_t n, vec[real] second, RowSums* s) noexcept nogil:
     cdef wide_sum[real] exps, squares, products, moments
     cdef run_sums[real] run
@@ -167,7 +171,8 @@ cdef inline void sum_moments(const real* x, Py_ssize_t n, vec[real] second, RowS
         run = no_sums(&second)
         end = min(whole, k + RUN * group)
         while k < end:
-            x0, x1, x2, x3 = load(x + k), load(x + k + width), load(x + k + 2 * width), load(x + k + 3 * width)
+            x0, x1 = load(x + k), load(x + k + width)
+            x2, x3 = load(x + k + 2 * width), load(x + k + 3 * width)
             exps.add(sum_of_moments(x0, x1, x2, x3, second, &run))
             k += group
         if end == whole and k < n:
@@ -207,7 +212,8 @@ cdef inline void sum_row(
 
 
 cdef inline void add_span(
-    const real* x, Py_ssize_t first, Py_ssize_t n, Py_ssize_t label, double label_logit, Depth depth, RowSums* s
+    const real* x, Py_ssize_t first, Py_ssize_t n, Py_ssize_t label, double label_logit, Depth depth,
+    RowSums* s,
 ) noexcept nogil:
     """Adds the classes from `first` on to what is known of those before them."""
     cdef RowSums part = no_classes()

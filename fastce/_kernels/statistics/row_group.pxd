@@ -1,19 +1,20 @@
 """Up to 64 rows that are finished together: from what was summed of each to its statistics.
 
-Design. Let gap = top - second and D the mean of top - x over the others, weighted with their exponentials, and
-rest = sum exp(x - top) over the others. Then, with total = 1 + rest,
+Design. Let gap = top - second and D the mean of top - x over the others, weighted with their exponentials,
+and rest = sum exp(x - top) over the others. Then, with total = 1 + rest,
 
     logsumexp = top + log1p(rest)             loss = log1p(rest) + (top - x_y)
     1 - max p = rest / total                  mean logit = top - (rest / total) D
     entropy = log1p(rest) + (rest / total) D
     variance = (rest / total) within + (rest / total^2) D^2
 
-where `within` is the variance among the others. No term is negative but those that are given, so that a clear
-winner keeps the digits of what is small. The Brier score is ((1 - p_y)^2 + sum of p_c^2 over c != y); where y is
-not the largest, (1 - p_y) = (total - e_y) / total cancels nothing either, since e_y = exp(x_y - top) <= 1 <= rest.
+where `within` is the variance among the others, the one number that is a difference of sums. All terms but
+top are positive, so that a clear winner keeps the digits of what is small. The Brier score is (1 - p_y)^2
+plus the sum of p_c^2 over c != y; where y is not the largest, 1 - p_y = (total - exp(x_y - top)) / total,
+whose numerator is at least 1.
 
-A row with NaN has NaN for its sum, one whose largest logit is not finite has top - top = NaN: added to a number
-of a row these are 0 or make it NaN."""
+A row with NaN has NaN for its sum, one whose largest logit is not finite has top - top = NaN: added to a
+number of a row these are 0 or make it NaN."""
 
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
