@@ -2,7 +2,8 @@
 
 The modules are declared to need no such lock. What follows is the audit: in Python, no name of a
 module is bound anew and no container of a module is changed after its import, with three
-exceptions; in C++, nothing static can be written at all. A thread's own are its scratch and how many threads it has gathered.
+exceptions; in C++, nothing static can be written at all. A thread's own are its scratch and
+how many threads it has gathered.
 """
 
 import ast
