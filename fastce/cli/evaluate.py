@@ -25,6 +25,7 @@ from fastce.evaluation.engine.run import Known, Listener, Rules, run_pairs, thre
 from fastce.evaluation.state import Evaluation
 from fastce.readers.errors import InputError
 from fastce.readers.opening import open_source
+from fastce.readers.several import read_manifest
 
 _SAMPLE = Path(__file__).parents[1] / "data"
 _IGNORED = (-100,)
@@ -67,12 +68,13 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     if arguments.state is not None and arguments.state.exists():
         state = load(arguments.state, state)
     left = _left(pairs, state)
+    rows_to = _row_file(arguments.rows, pairs, left)
     if len(left) < len(pairs):
         complain(f"note: {len(pairs) - len(left)} of {len(pairs)} files are in {arguments.state}")
     config = fastce.show_config(mode="dict")
     threads = threads_for(left, arguments.threads or config["threads"])
     with (
-        _row_file(arguments.rows, pairs, left) as rows,
+        rows_to as rows,
         report.progress("evaluating", sum(pair.rows for pair in left)) as advance,
     ):
         listener = _Listener(arguments.state, state, rows, advance)
@@ -84,6 +86,8 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     if arguments.state is not None and not left:
         save(arguments.state, state)
     result = state.result()
+    if result.all_rows and not result.rows:
+        complain(f"note: all {result.all_rows} rows are ignored: no row counts")
     show(arguments, result, report, Pass(pairs, left, rules, elapsed, threads))
     return unmet(arguments, result)
 
@@ -118,6 +122,12 @@ class _Listener(Listener):
 def _given(arguments: argparse.Namespace) -> Given:
     logits: Sequence[Any] = arguments.logits
     labels: Sequence[Any] | None = arguments.labels
+    if arguments.manifest is not None:
+        if logits or labels is not None:
+            raise InputError(f"{arguments.manifest}: expected --manifest or LOGITS, not both")
+        pairs = read_manifest(arguments.manifest)
+        logits, labels = [x for x, _ in pairs], [y for _, y in pairs]
+        return Given(logits, labels, arguments.mask, arguments.groups)
     if not logits:
         if labels is not None:
             raise InputError("--labels is given, expected LOGITS as well")

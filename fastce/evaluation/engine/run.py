@@ -137,5 +137,5 @@ def _note_probabilities(logits: npt.NDArray[Any], name: str, listener: Listener)
     if look_like_probabilities(logits):
         listener.note(
             f"{name}: rows are not negative and sum to 1 as probabilities do, but are taken as "
-            "logits; the option is probabilities"
+            "logits; say if they are probabilities (probabilities=True, --probabilities)"
         )
