@@ -40,8 +40,8 @@ def main(argv: Sequence[str] | None = None, *, bar_after: float = 1.0) -> int:
     Returns
     -------
     int
-        Exit status: 0, 1 where a condition does not hold, 2 for bad usage or input, 130 when interrupted, 141 when whoever read the
-        output has gone.
+        Exit status: 0, 1 where a condition does not hold, 2 for bad usage or input, 130 when
+        interrupted, 141 when whoever read the output has gone.
     """
     try:
         status = _run(argv, bar_after)
@@ -62,7 +62,8 @@ def main(argv: Sequence[str] | None = None, *, bar_after: float = 1.0) -> int:
 
 def _run(argv: Sequence[str] | None, bar_after: float) -> int:
     try:
-        arguments = _parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
+        given = sys.argv[1:] if argv is None else argv
+        arguments = _parser(given).parse_args(given)
         report = Report(bar_after, bare=getattr(arguments, "json", False))
         return arguments.run(arguments, report) or _DONE
     except SystemExit as stop:  # argparse, after usage, help or version

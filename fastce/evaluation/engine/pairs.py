@@ -108,9 +108,7 @@ def checked_pair(pair: Pair, shift: int) -> Pair:
     if not (pair.sigmoid and labels.dtype == np.bool_):
         _check_labels_dtype(pair)
     axis = _axis_of_sigmoids(pair) if pair.sigmoid else _axis_of_classes(pair)
-    pair = Pair(
-        logits, labels, axis, pair.sigmoid, pair.mask, pair.groups, source=pair.source
-    )
+    pair = Pair(logits, labels, axis, pair.sigmoid, pair.mask, pair.groups, source=pair.source)
     if pair.classes == 0:
         raise InputError(
             f"{logits.name}: logits have shape {logits.shape}, expected at least one class"
@@ -124,9 +122,7 @@ def checked_pair(pair: Pair, shift: int) -> Pair:
     return pair
 
 
-def _check_beside(
-    source: Source | None, role: str, shape: tuple[int, ...], kinds: str
-) -> None:
+def _check_beside(source: Source | None, role: str, shape: tuple[int, ...], kinds: str) -> None:
     if source is None:
         return
     if source.shape != shape[: len(source.shape)]:
@@ -187,7 +183,7 @@ def _axis_of_classes(pair: Pair) -> int:
         hint = ""
         if fitting := _axes_that_fit(shape, labels.shape):
             hint = f"; with the classes on axis {fitting[0]} they would fit"
-        elif labels.shape == shape and shape[axis] == 1 or labels.shape == shape[:-1] + (1,):
+        elif labels.shape == (*shape[:-1], 1):
             hint = f"; reshaped to {expected} they would fit"
         elif math.prod(labels.shape) == math.prod(expected):
             hint = f"; reshaped to {expected} they would fit, if these are the same rows"

@@ -1,9 +1,9 @@
 """One pass over the logits of pairs, into the state of an evaluation.
 
-Design: threads take whole pieces. They compute the numbers of their rows, which is nearly all of the
-work and releases the GIL, and add them to the state, one thread at a time. Its sums are exact, so
-neither the number of threads nor the order changes a bit of the result. (Were the calling thread to
-add, each piece would wait for the interpreter's switch between threads, 5 ms.)
+Design: threads take whole pieces. They compute the numbers of their rows, which is nearly all of
+the work and releases the GIL, and add them to the state, one thread at a time. Its sums are exact,
+so neither the number of threads nor the order changes a bit of the result. (Were the calling thread
+to add, each piece would wait for the interpreter's switch between threads, 5 ms.)
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ class Listener:
     """Who follows a run; each method may be overridden."""
 
     def advance(self, rows: int) -> None:
-        """So many rows are done."""
+        """Count rows that are done."""
 
     def note(self, text: str) -> None:
-        """The user should know this."""
+        """Tell the user."""
 
     def keep(self, pair: Pair, known: Known) -> None:
-        """These rows are done; pieces come in order."""
+        """Take the numbers of the next piece; pieces come in order."""
 
     def done(self, pair: Pair) -> None:
-        """All rows of a pair are in the state."""
+        """Learn that all rows of a pair are in the state."""
 
 
 def run_pairs(
@@ -73,9 +73,7 @@ def run_pairs(
         listener.done(pair)
 
 
-def _run(
-    pair: Pair, state: Evaluation, rules: Rules, threads: int, listener: Listener
-) -> None:
+def _run(pair: Pair, state: Evaluation, rules: Rules, threads: int, listener: Listener) -> None:
     labels = pair.row_labels(rules.ignored, rules.shift)
     options = Options(**state.options)
     name = pair.logits.name
