@@ -21,7 +21,14 @@ from fastce.evaluation.engine.evaluate import marker
 from fastce.evaluation.engine.inputs import Given, Layout, open_pairs
 from fastce.evaluation.engine.pairs import Pair, notes_on
 from fastce.evaluation.engine.row_file import RowFile
-from fastce.evaluation.engine.run import Known, Listener, Rules, run_pairs, threads_for
+from fastce.evaluation.engine.run import (
+    Known,
+    Listener,
+    Rules,
+    check_labels_of,
+    run_pairs,
+    threads_for,
+)
 from fastce.evaluation.state import Evaluation
 from fastce.readers.errors import InputError
 from fastce.readers.opening import open_source
@@ -68,19 +75,20 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     if arguments.state is not None and arguments.state.exists():
         state = load(arguments.state, state)
     left = _left(pairs, state)
-    rows_to = _row_file(arguments.rows, pairs, left)
-    if len(left) < len(pairs):
-        complain(f"note: {len(pairs) - len(left)} of {len(pairs)} files are in {arguments.state}")
     config = fastce.show_config(mode="dict")
     threads = threads_for(left, arguments.threads or config["threads"])
+    with report.progress("checking labels", sum(pair.rows for pair in left)) as advance:
+        check_labels_of(left, rules, advance)
     with (
-        rows_to as rows,
+        _row_file(arguments.rows, pairs, left) as rows,
         report.progress("evaluating", sum(pair.rows for pair in left)) as advance,
     ):
         listener = _Listener(arguments.state, state, rows, advance)
         begun = time.perf_counter()
         run_pairs(left, state, rules, threads, listener)
         elapsed = time.perf_counter() - begun
+    if len(left) < len(pairs):
+        complain(f"note: {len(pairs) - len(left)} of {len(pairs)} files are in {arguments.state}")
     for text in dict.fromkeys(text for pair in pairs for text in notes_on(pair)):
         complain(f"note: {text}")
     if arguments.state is not None and not left:

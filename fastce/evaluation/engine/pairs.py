@@ -7,7 +7,7 @@ read.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -220,13 +220,20 @@ def notes_on(pair: Pair) -> list[str]:
     return notes
 
 
-def check_all_labels(pair: Pair, ignored: Sequence[int], shift: int) -> None:
+def check_all_labels(
+    pair: Pair, ignored: Sequence[int], shift: int, advance: Callable[[int], object]
+) -> None:
     """Raise InputError for the first label that counts and is no class."""
     of = pair.row_labels(ignored, shift)
     classes = 2 if pair.sigmoid else pair.classes
     height = max(1, _LABELS_AT_A_TIME // pair.columns)
     for start in range(0, pair.rows, height):
-        found = of.first_outside(slice(start, min(start + height, pair.rows)), classes)
+        rows = slice(start, min(start + height, pair.rows))
+        advance(rows.stop - rows.start)
+        # Most labels are classes, whatever counts.
+        if not shift and of.all_within(rows, classes):
+            continue
+        found = of.first_outside(rows, classes)
         if found is not None:
             place, value = found
             what = "for yes and no" if pair.sigmoid else f"for {classes} classes"

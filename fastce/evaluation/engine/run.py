@@ -8,6 +8,7 @@ to add, each piece would wait for the interpreter's switch between threads, 5 ms
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -61,12 +62,18 @@ class Listener:
         """Learn that all rows of a pair are in the state."""
 
 
+def check_labels_of(
+    pairs: list[Pair], rules: Rules, advance: Callable[[int], object] = lambda rows: None
+) -> None:
+    """Raise InputError for the first label that is no class; `advance` is told of rows done."""
+    for pair in pairs:
+        check_all_labels(pair, rules.ignored, rules.shift, advance)
+
+
 def run_pairs(
     pairs: list[Pair], state: Evaluation, rules: Rules, threads: int, listener: Listener
 ) -> None:
-    """Add all rows of the pairs to the state; all labels are checked before the first logit."""
-    for pair in pairs:
-        check_all_labels(pair, rules.ignored, rules.shift)
+    """Add all rows of the pairs, whose labels have been checked, to the state."""
     for pair in pairs:
         _run(pair, state, rules, threads, listener)
         pair.check()
