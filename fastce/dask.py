@@ -1,13 +1,14 @@
 """Evaluation of shards on a Dask cluster: mapped over the workers, merged in a tree.
 
-Needs the extra ``dask`` (``pip install 'fastce[dask]'``). The sums of an evaluation are exact, so the
-result and its receipt are those of one pass on one machine, whatever worker has which shard.
+Needs the extra ``dask``: ``pip install 'fastce[dask]'``. The sums of an evaluation are exact, so
+the result and its receipt are those of one pass on one machine, whatever worker has which shard.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,7 +85,9 @@ def evaluate(
     return Evaluation.from_bytes(states[0].result()).result()
 
 
-def _of_files(client: Any, shards: Sequence[Any], retries: int, options: dict[str, Any]) -> list[Any]:
+def _of_files(
+    client: Any, shards: Sequence[Any], retries: int, options: dict[str, Any]
+) -> list[Any]:
     if not shards:
         raise InputError("shards: none are given, expected at least one")
     states = []
@@ -117,21 +120,19 @@ def _of_array(
     if len(logits.chunks[1]) > 1:
         logits = logits.rechunk({1: -1})
     ends = np.cumsum([0, *logits.chunks[0]]).tolist()
-    parts = client.compute([logits[a:b] for a, b in zip(ends, ends[1:], strict=False)])
+    parts = client.compute([logits[a:b] for a, b in pairwise(ends)])
     if hasattr(labels, "dask"):
-        of_parts = client.compute([labels[a:b] for a, b in zip(ends, ends[1:], strict=False)])
+        of_parts = client.compute([labels[a:b] for a, b in pairwise(ends)])
     else:
-        of_parts = [np.asarray(labels)[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+        of_parts = [np.asarray(labels)[a:b] for a, b in pairwise(ends)]
     return [
-        client.submit(
-            _evaluated, part, of_part, options, start, pure=False, retries=retries
-        )
+        client.submit(_evaluated, part, of_part, options, start, pure=False, retries=retries)
         for part, of_part, start in zip(parts, of_parts, ends, strict=False)
     ]
 
 
 def _evaluated(logits: Any, labels: Any, options: dict[str, Any], first_row: int = 0) -> bytes:
-    """Return the state of one shard; runs on a worker, on one thread unless others are asked for."""
+    """Return the state of one shard; runs on a worker, by default on one thread."""
     request = Request(**({"num_threads": 1, "first_row": first_row} | options))
     return evaluated(logits, labels, request).to_bytes()
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import fastce
 from fastce.cli import arguments as parse
 from fastce.cli.report import Report
+from fastce.evaluation.engine.label_hints import hint_for
 from fastce.readers.errors import InputError
 from fastce.readers.formats import NAMES
 from fastce.readers.opening import open_source
@@ -22,6 +23,7 @@ from fastce.readers.spool import mapped
 
 _METHODS = ("log", "balanced", "inverse", "effective", "median")
 _PIECE = 1 << 20  # labels counted between two steps of the progress bar
+_VOID = 255  # what segmentation data sets give to pixels without a class
 _MOST_CLASSES = 1 << 24  # beyond, a label is more likely a mistake than a class
 
 
@@ -65,14 +67,10 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     if output is not None and _same_file(output, arguments.labels):
         raise InputError(f"{output}: is the file of the labels, expected another as --output")
     counts = _count(labels, arguments.classes, arguments.ignore_index, report)
-    labels.check()
     if arguments.zero_weight is None and not counts.all():
         if not counts.any():
             raise InputError(f"{labels.name}: holds no label that counts, expected some")
-        raise InputError(
-            f"{labels.name}: no label is {counts.argmin()}, expected all of 0 to "
-            f"{len(counts) - 1}, or --zero-weight for classes that never occur"
-        )
+        raise InputError(_without_labels(labels.name, counts, arguments))
     given = {"beta": arguments.beta, "zero_weight": arguments.zero_weight}
     try:
         weights = fastce.class_weights(
@@ -86,6 +84,26 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     if output is not None:
         _save(output, weights)
     _show(arguments, labels, counts, weights, report)
+
+
+def _without_labels(name: str, counts: npt.NDArray[np.int64], arguments: argparse.Namespace) -> str:
+    """Say which class has no label, and what may be behind it."""
+    missing, largest = int(counts.argmin()), len(counts) - 1
+    if missing == arguments.ignore_index:
+        return (
+            f"{name}: class {missing} has no label that counts, as it is --ignore-index, expected "
+            "another --ignore-index, or --zero-weight for classes without labels"
+        )
+    if arguments.classes is None and largest == _VOID:
+        return (
+            f"{name}: no label is {missing}, and the largest is {largest}, which often stands for "
+            f"no class: expected --ignore-index {largest}, or --zero-weight for classes that never "
+            "occur"
+        )
+    return (
+        f"{name}: no label is {missing}, expected all of 0 to {largest}, or --zero-weight for "
+        "classes that never occur"
+    )
 
 
 def _count(
@@ -111,9 +129,11 @@ def _count(
                 accepted = "0 or more" if classes is None else f"0 to {classes - 1}"
                 raise InputError(
                     f"{labels.name}: labels[{_place(array, start + first)}] is "
-                    f"{piece[first]}, expected {accepted}, or ignore_index {ignore_index}"
+                    f"{piece[first]}, expected {accepted}, or --ignore-index {ignore_index}"
+                    + hint_for(int(piece[first]), array.dtype, classes or len(counts))
                 )
             counts += fastce.class_counts(piece, len(counts), ignore_index=ignore_index)
+            labels.check()
             advance(len(piece))
     return counts
 

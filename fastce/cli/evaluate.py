@@ -21,10 +21,18 @@ from fastce.evaluation.engine.evaluate import marker
 from fastce.evaluation.engine.inputs import Given, Layout, open_pairs
 from fastce.evaluation.engine.pairs import Pair, notes_on
 from fastce.evaluation.engine.row_file import RowFile
-from fastce.evaluation.engine.run import Known, Listener, Rules, run_pairs, threads_for
+from fastce.evaluation.engine.run import (
+    Known,
+    Listener,
+    Rules,
+    check_labels_of,
+    run_pairs,
+    threads_for,
+)
 from fastce.evaluation.state import Evaluation
 from fastce.readers.errors import InputError
 from fastce.readers.opening import open_source
+from fastce.readers.several import read_manifest
 
 _SAMPLE = Path(__file__).parents[1] / "data"
 _IGNORED = (-100,)
@@ -67,10 +75,10 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     if arguments.state is not None and arguments.state.exists():
         state = load(arguments.state, state)
     left = _left(pairs, state)
-    if len(left) < len(pairs):
-        complain(f"note: {len(pairs) - len(left)} of {len(pairs)} files are in {arguments.state}")
     config = fastce.show_config(mode="dict")
     threads = threads_for(left, arguments.threads or config["threads"])
+    with report.progress("checking labels", sum(pair.rows for pair in left)) as advance:
+        check_labels_of(left, rules, advance)
     with (
         _row_file(arguments.rows, pairs, left) as rows,
         report.progress("evaluating", sum(pair.rows for pair in left)) as advance,
@@ -79,11 +87,15 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
         begun = time.perf_counter()
         run_pairs(left, state, rules, threads, listener)
         elapsed = time.perf_counter() - begun
+    if len(left) < len(pairs):
+        complain(f"note: {len(pairs) - len(left)} of {len(pairs)} files are in {arguments.state}")
     for text in dict.fromkeys(text for pair in pairs for text in notes_on(pair)):
         complain(f"note: {text}")
     if arguments.state is not None and not left:
         save(arguments.state, state)
     result = state.result()
+    if result.all_rows and not result.rows:
+        complain(f"note: all {result.all_rows} rows are ignored: no row counts")
     show(arguments, result, report, Pass(pairs, left, rules, elapsed, threads))
     return unmet(arguments, result)
 
@@ -118,6 +130,12 @@ class _Listener(Listener):
 def _given(arguments: argparse.Namespace) -> Given:
     logits: Sequence[Any] = arguments.logits
     labels: Sequence[Any] | None = arguments.labels
+    if arguments.manifest is not None:
+        if logits or labels is not None:
+            raise InputError(f"{arguments.manifest}: expected --manifest or LOGITS, not both")
+        pairs = read_manifest(arguments.manifest)
+        logits, labels = [x for x, _ in pairs], [y for _, y in pairs]
+        return Given(logits, labels, arguments.mask, arguments.groups)
     if not logits:
         if labels is not None:
             raise InputError("--labels is given, expected LOGITS as well")

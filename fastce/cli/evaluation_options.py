@@ -26,6 +26,12 @@ def add_files(parser: argparse.ArgumentParser) -> None:
         help="integers, shape (...): a file for each of LOGITS, or one with those of all; may be "
         f"left out if LOGITS are {SEVERAL} with both",
     )
+    add(
+        "--manifest",
+        type=Path,
+        metavar="FILE",
+        help="a text with LOGITS and LABELS in each line, or a list of such pairs in JSON",
+    )
     add("--axis", type=parse.axis, default=-1, metavar="N", help="axis of the classes; default: -1")
     add("--key", metavar="NAME", help="name of the logits in their file; default: logits")
     add("--labels-key", metavar="NAME", help="name of the labels in their file; default: labels")

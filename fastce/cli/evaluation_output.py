@@ -83,7 +83,7 @@ def _files(read: Pass) -> dict[str, Any]:
     first, more = read.pairs[0], len(read.pairs) - 1
     names = first.logits.name, first.labels.name
     if more:
-        names = tuple(f"{name} and {more} more" for name in names)
+        names = f"{names[0]} and {more} more", f"{names[1]} and {more} more"
     return {
         "logits": names[0],
         "labels": names[1],
@@ -117,9 +117,7 @@ def _options(result: EvaluationResult, read: Pass | None) -> dict[str, Any]:
 
 
 def _rate(read: Pass) -> float:
-    nbytes = sum(
-        math.prod(pair.logits.shape) * pair.logits.dtype.itemsize for pair in read.left
-    )
+    nbytes = sum(math.prod(pair.logits.shape) * pair.logits.dtype.itemsize for pair in read.left)
     return nbytes / 1e9 / read.elapsed if read.elapsed else math.nan
 
 
@@ -159,9 +157,7 @@ def _facts(
     if found["bits_per_byte"] is not None:
         facts.append(("bits per byte", _number(found["bits_per_byte"])))
     facts.append(("accuracy", _percent(found["accuracy"], found["accuracy_standard_error"])))
-    facts += [
-        (f"top-{k}", _percent(share)) for k, share in found["top_k"].items() if k != "1"
-    ]
+    facts += [(f"top-{k}", _percent(share)) for k, share in found["top_k"].items() if k != "1"]
     facts += [
         ("mrr", _number(found["mrr"])),
         ("brier", _number(found["brier"])),

@@ -216,7 +216,7 @@ class Evaluation:
 
     def add(
         self,
-        statistics: RowStatistics,
+        statistics: RowStatistics | RowNumbers,
         labels: ArrayLike,
         *,
         losses: ArrayLike | None = None,

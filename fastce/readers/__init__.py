@@ -6,7 +6,7 @@ Nothing here imports the rest of fastce: only NumPy, and what a format needs whe
 from fastce.readers.errors import InputError
 from fastce.readers.formats.arrow import open_table
 from fastce.readers.opening import holds_several, open_source
-from fastce.readers.several import concatenated, open_sources
+from fastce.readers.several import concatenated, open_sources, read_manifest
 from fastce.readers.source import ArraySource, Report, Source, check_labels, check_logits
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "open_source",
     "open_sources",
     "open_table",
+    "read_manifest",
 ]

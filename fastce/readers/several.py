@@ -14,8 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastce.readers.errors import InputError
+from fastce.readers.file import File
 from fastce.readers.opening import open_source
 from fastce.readers.source import Report, Source
+
+_LONGEST_MANIFEST = 64 << 20
 
 
 def expand(paths: Iterable[str | Path]) -> list[Path]:
@@ -124,3 +127,53 @@ class Concatenated:
         """Raise InputError if one of the files changed since it was opened."""
         for source in self.sources:
             source.check()
+
+
+def read_manifest(path: str | Path) -> list[tuple[Path, Path]]:
+    """Return the pairs of files that a manifest lists: logits, and the labels of the same rows.
+
+    A manifest is a text with two paths in a line, with a tab between them if they hold spaces, or
+    JSON: a list of pairs, or of objects with ``logits`` and ``labels``. Empty lines and those that
+    begin with ``#`` are passed over; paths are relative to the manifest's folder.
+    """
+    file = File(Path(path))
+    if file.size > _LONGEST_MANIFEST:
+        raise InputError(f"{file.name}: has {file.size} bytes, too many for a list of files")
+    try:
+        text = file.stream().read().decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file.name}: is not a text, expected a list of files") from error
+    pairs = _json_pairs(text, file.name) if text.lstrip()[:1] == "[" else _lines(text, file.name)
+    return [(file.path.parent / logits, file.path.parent / labels) for logits, labels in pairs]
+
+
+def _lines(text: str, name: str) -> list[Sequence[str]]:
+    pairs: list[Sequence[str]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        pair = line.strip().split("\t" if "\t" in line else None)
+        if len(pair) != 2:
+            raise InputError(f"{name}: line {number} has {len(pair)} paths, expected two")
+        pairs.append(pair)
+    return pairs
+
+
+def _json_pairs(text: str, name: str) -> list[Sequence[str]]:
+    import json
+
+    try:
+        listed = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{name}: not a list in JSON: {error}") from error
+    pairs: list[Sequence[str]] = []
+    for index, pair in enumerate(listed):
+        if isinstance(pair, dict):
+            pair = [pair.get("logits"), pair.get("labels")]
+        if not isinstance(pair, list) or [type(each) for each in pair] != [str, str]:
+            raise InputError(
+                f"{name}: entry {index} is no pair of paths, expected [logits, labels] or an "
+                "object with both"
+            )
+        pairs.append(pair)
+    return pairs

@@ -99,9 +99,9 @@ def test_class_weights_refused(capsys, monkeypatch, tmp_path):
     for order in "CF":
         y = save(tmp_path / "y.npy", labels.copy(order))
         message = refused(capsys, "class-weights", y, "--classes", 3)
-        assert message == f"{y}: labels[2, 1] is 3, expected 0 to 2, or ignore_index -100"
+        assert message == f"{y}: labels[2, 1] is 3, expected 0 to 2, or --ignore-index -100"
         message = refused(capsys, "class-weights", save(y, np.array(-1)), "--ignore-index", 7)
-        assert message == f"{y}: labels[()] is -1, expected 0 or more, or ignore_index 7"
+        assert message == f"{y}: labels[()] is -1, expected 0 or more, or --ignore-index 7"
     message = refused(capsys, "class-weights", y, "--classes", 2**60 - 1)
     assert message.startswith(f"--classes {2**60 - 1}: not enough memory")
     labels[1, 3] = 10**12
@@ -141,3 +141,17 @@ def test_weights_into_a_pipe(tmp_path):
         content = process.communicate(timeout=120)[1]
     found = np.load(io.BytesIO(content))
     np.testing.assert_array_equal(found, fastce.class_weights([4, 1, 2]))
+
+
+def test_hints_at_labels_that_stand_for_nothing(capsys, tmp_path):
+    y = save(tmp_path / "y.npy", np.array([0, 0, 1, 2]))
+    assert "class 0 has no label that counts" in refused(
+        capsys, "class-weights", y, "--ignore-index", 0
+    )
+    y = save(tmp_path / "y.npy", np.array([0, 1, 255], np.uint8))
+    assert "expected --ignore-index 255" in refused(capsys, "class-weights", y)
+    assert run(capsys, "class-weights", y, "--ignore-index", 255)[0] == 0
+    y = save(tmp_path / "y.npy", np.array([0, 1, 65436], np.uint16))
+    assert "-100 in 16 bits" in refused(capsys, "class-weights", y, "--classes", 2)
+    y = save(tmp_path / "y.npy", np.array([0, 1, 2**64 - 100], np.uint64))
+    assert run(capsys, "class-weights", y, "--ignore-index", 2**64 - 100)[0] == 0

@@ -46,8 +46,12 @@ def test_label_out_of_range(capsys, tmp_path, case, layout, label):
 @pytest.mark.parametrize(
     ("logits", "labels", "message"),
     [
-        ((3, 4), (4,), "{y}: labels have shape (4,), expected (3,) for logits of shape (3, 4); with the "
-         "classes on axis 0 they would fit"),
+        (
+            (3, 4),
+            (4,),
+            "{y}: labels have shape (4,), expected (3,) for logits of shape (3, 4); with the "
+            "classes on axis 0 they would fit",
+        ),
         ((3, 4), (3, 4), "{y}: labels have shape (3, 4), expected (3,) for logits of shape (3, 4)"),
         ((), (), "{x}: logits have shape (), expected (..., classes)"),
     ],

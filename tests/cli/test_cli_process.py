@@ -121,7 +121,7 @@ def test_a_compressed_archive_is_not_read_into_memory(tmp_path):
     environment = os.environ | {"TMPDIR": str(folder)}
     found, anonymous, of_files = measured(tmp_path, "evaluate", packed, env=environment)
     assert found["loss_nats"] == pytest.approx(math.log(200), rel=1e-6)
-    assert of_files > 200 * MEGABYTE
+    assert of_files < 100 * MEGABYTE, "it is unpacked block by block"
     assert 0 < anonymous < 200 * MEGABYTE
     assert list(folder.iterdir()) == []
 
@@ -266,7 +266,7 @@ def test_the_bar_appears_after_a_second_of_work(tmp_path):
     )
     status, shown = on_a_terminal(code)
     assert status == 130
-    assert "evaluating" in shown
+    assert "evaluating" in shown or "checking labels" in shown
     assert "fastce: interrupted" in shown
     assert "Traceback" not in shown
 
@@ -298,7 +298,10 @@ def test_without_rich():
     assert "evaluating" not in shown
     assert "\x1b" not in shown
     piped = finish(*PER_CLASS)[1]
-    assert shown.replace("\r", "").splitlines()[11:] == piped.splitlines()[11:]
+    for text in (shown.replace("\r", ""), piped):
+        table = text[text.index("       class") :]
+        assert len(table.splitlines()) == 11
+    assert table in shown.replace("\r", "")
 
 
 # Start-up
@@ -308,7 +311,7 @@ def test_modules_are_imported_where_they_are_used():
     code = (
         "import sys; from fastce.cli import main\n"
         "main(['--version']); main(['evaluate', '--threads', '1'])\n"
-        "late = {'rich', 'zipfile', 'json', 'tempfile', 'concurrent.futures'}\n"
+        "late = {'rich', 'zipfile', 'tempfile', 'concurrent.futures', 'pyarrow', 'dask', 'h5py'}\n"
         "print(late & set(sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

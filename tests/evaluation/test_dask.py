@@ -58,8 +58,6 @@ def slowly(folder: str) -> None:
     os._exit(1)
 
 
-
-
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_any_number_of_workers(cluster, shards, one_pass, workers):
     cluster.scale(workers)

@@ -41,7 +41,9 @@ def test_each_row_once(monkeypatch, shape, axis, layout, height):
         seen += numbers.tolist()
     assert sorted(seen) == list(range(rows.count))
     ends = [0, *itertools.chain.from_iterable(rows.pieces())]
-    assert all(a == b for a, b in zip(ends[::2], ends[1::2], strict=False)), "pieces are consecutive"
+    assert all(a == b for a, b in zip(ends[::2], ends[1::2], strict=False)), (
+        "pieces are consecutive"
+    )
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import signal
 import subprocess
@@ -140,6 +141,35 @@ def test_a_file_that_is_cut_short_under_many_threads(tmp_path):
     del source, threads, thread
     np.save(path, LOGITS)
     assert_holds(open_source(path, "logits"), LOGITS, 1000)
+
+
+@POSIX
+@pytest.mark.parametrize("size", [0, 4096])
+@pytest.mark.parametrize("command", ["evaluate", "class-weights"])
+def test_a_command_whose_file_is_cut_short(tmp_path, command, size):
+    """One line and status 2, where the system would end the process."""
+    shape = (10_000_000, 1000) if command == "evaluate" else (5_000_000_000,)
+    dtype = "<f4" if command == "evaluate" else "<i8"
+    path, labels = tmp_path / "x.npy", tmp_path / "y.npy"
+    for each, its_shape, its_dtype in ((path, shape, dtype), (labels, shape[:1], "|i1")):
+        with each.open("wb") as written:  # 40 GB that take no room, and more than a second
+            np.lib.format.write_array_header_1_0(
+                written, {"descr": its_dtype, "fortran_order": False, "shape": its_shape}
+            )
+            written.truncate(written.tell() + np.dtype(its_dtype).itemsize * math.prod(its_shape))
+    files = [path, labels] if command == "evaluate" else [path]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fastce", command, *files, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(0.7)
+    os.truncate(path, size)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (2, "")
+    assert err.startswith(f"fastce: error: {path}: ")
+    assert err.count("\n") == 1
 
 
 FAULT = """

@@ -93,7 +93,8 @@ def test_damaged(path):
         assert refusal(path)
     row = 20 + 48 + 2 * 28
     path.write_bytes(content[:row] + struct.pack("<f", np.nan) + content[row + 4 :])
-    assert refusal(path) == "[logits]: row 2 is damaged: its scale is not finite"
+    expected = "[logits]: row 2 is damaged: its scale is nan, its least value "
+    assert refusal(path).startswith(expected)
     assert "expected an array named 'x', found logits, labels" in refusal(path, key="x")
 
 

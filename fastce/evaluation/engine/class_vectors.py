@@ -31,9 +31,7 @@ def token_bytes_of(source: Source, classes: int) -> npt.NDArray[np.int64]:
     return found.astype(np.int64)
 
 
-def _vector(
-    source: Source, classes: int, role: str, kinds: str, expected: str
-) -> npt.NDArray[Any]:
+def _vector(source: Source, classes: int, role: str, kinds: str, expected: str) -> npt.NDArray[Any]:
     if source.dtype.kind not in kinds:
         raise InputError(f"{source.name}: {role} have dtype {source.dtype}, expected {expected}")
     if source.shape != (classes,):

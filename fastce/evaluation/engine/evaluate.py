@@ -14,7 +14,7 @@ import fastce
 from fastce._validation.scalars import as_flag, as_integer
 from fastce.evaluation.engine.inputs import Given, Layout, open_pairs
 from fastce.evaluation.engine.pairs import notes_on
-from fastce.evaluation.engine.run import Listener, Rules, run_pairs, threads_for
+from fastce.evaluation.engine.run import Listener, Rules, check_labels_of, run_pairs, threads_for
 from fastce.evaluation.options import LOSSES
 from fastce.evaluation.state import Evaluation
 from fastce.readers.source import Silence
@@ -232,6 +232,7 @@ def evaluated(
         for text in notes_on(pair):
             listener.note(text)
     rules = Rules(ignored, shift, probabilities, request.first_row)
+    check_labels_of(pairs, rules)
     run_pairs(pairs, state, rules, threads_for(pairs, threads), listener)
     return state
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -156,7 +157,7 @@ def _for_each(
             f"{len(logits)} files of logits"
         )
     ends = np.cumsum([0, *lengths]).tolist()
-    return [_Cut(whole, start, stop) for start, stop in zip(ends, ends[1:], strict=False)]
+    return [_Cut(whole, start, stop) for start, stop in pairwise(ends)]
 
 
 class SlicedSource:

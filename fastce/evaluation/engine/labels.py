@@ -94,6 +94,12 @@ class RowLabels:
             groups,
         )
 
+    def all_within(self, rows: slice, classes: int) -> bool:
+        """Whether all labels of these rows are classes, those that do not count as well."""
+        places = slice(rows.start * self._columns, rows.stop * self._columns)
+        labels = _take(self._labels, places)
+        return labels.size == 0 or bool(labels.min() >= 0 and labels.max() < classes)
+
     def first_outside(self, rows: Numbers, classes: int) -> tuple[int, int] | None:
         """Return the place, in the order of C, and the value of the first label that is no class.
 

@@ -7,7 +7,7 @@ read.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,9 +108,7 @@ def checked_pair(pair: Pair, shift: int) -> Pair:
     if not (pair.sigmoid and labels.dtype == np.bool_):
         _check_labels_dtype(pair)
     axis = _axis_of_sigmoids(pair) if pair.sigmoid else _axis_of_classes(pair)
-    pair = Pair(
-        logits, labels, axis, pair.sigmoid, pair.mask, pair.groups, source=pair.source
-    )
+    pair = Pair(logits, labels, axis, pair.sigmoid, pair.mask, pair.groups, source=pair.source)
     if pair.classes == 0:
         raise InputError(
             f"{logits.name}: logits have shape {logits.shape}, expected at least one class"
@@ -124,9 +122,7 @@ def checked_pair(pair: Pair, shift: int) -> Pair:
     return pair
 
 
-def _check_beside(
-    source: Source | None, role: str, shape: tuple[int, ...], kinds: str
-) -> None:
+def _check_beside(source: Source | None, role: str, shape: tuple[int, ...], kinds: str) -> None:
     if source is None:
         return
     if source.shape != shape[: len(source.shape)]:
@@ -187,7 +183,7 @@ def _axis_of_classes(pair: Pair) -> int:
         hint = ""
         if fitting := _axes_that_fit(shape, labels.shape):
             hint = f"; with the classes on axis {fitting[0]} they would fit"
-        elif labels.shape == shape and shape[axis] == 1 or labels.shape == shape[:-1] + (1,):
+        elif labels.shape == (*shape[:-1], 1):
             hint = f"; reshaped to {expected} they would fit"
         elif math.prod(labels.shape) == math.prod(expected):
             hint = f"; reshaped to {expected} they would fit, if these are the same rows"
@@ -224,13 +220,20 @@ def notes_on(pair: Pair) -> list[str]:
     return notes
 
 
-def check_all_labels(pair: Pair, ignored: Sequence[int], shift: int) -> None:
+def check_all_labels(
+    pair: Pair, ignored: Sequence[int], shift: int, advance: Callable[[int], object]
+) -> None:
     """Raise InputError for the first label that counts and is no class."""
     of = pair.row_labels(ignored, shift)
     classes = 2 if pair.sigmoid else pair.classes
     height = max(1, _LABELS_AT_A_TIME // pair.columns)
     for start in range(0, pair.rows, height):
-        found = of.first_outside(slice(start, min(start + height, pair.rows)), classes)
+        rows = slice(start, min(start + height, pair.rows))
+        advance(rows.stop - rows.start)
+        # Most labels are classes, whatever counts.
+        if not shift and of.all_within(rows, classes):
+            continue
+        found = of.first_outside(rows, classes)
         if found is not None:
             place, value = found
             what = "for yes and no" if pair.sigmoid else f"for {classes} classes"

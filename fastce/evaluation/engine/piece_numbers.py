@@ -55,9 +55,9 @@ def piece_numbers(
 
 
 def _joined(parts: list[RowNumbers], shape: tuple[int, ...]) -> RowNumbers:
-    if len(parts) == 1:
-        return RowNumbers(*(field.reshape(shape) for field in parts[0]))
-    fields = zip(*parts, strict=True)
-    return RowNumbers(
-        *(np.concatenate([part.reshape(-1) for part in field]).reshape(shape) for field in fields)
-    )
+    def joined(field: tuple[Any, ...]) -> Any:
+        if len(field) == 1:
+            return field[0].reshape(shape)
+        return np.concatenate([part.reshape(-1) for part in field]).reshape(shape)
+
+    return RowNumbers(*map(joined, zip(*parts, strict=True)))

@@ -26,7 +26,7 @@ class Piece(NamedTuple):
     @property
     def rows(self) -> int:
         """Number of rows."""
-        return self.logits.shape[0] * self.logits.shape[1]
+        return math.prod(self.logits.shape[:2])
 
 
 def pieces(pair: Pair) -> Iterator[Piece]:

@@ -32,7 +32,7 @@ _COLUMN = ("column", "<i4")  # of a label, where a row has several
 
 
 class _Table(Protocol):
-    def write(self, rows: npt.NDArray[Any], start: int) -> None: ...
+    def write(self, rows: npt.NDArray[Any], places: npt.NDArray[np.intp]) -> None: ...
     def close(self) -> None: ...
 
 
@@ -118,7 +118,11 @@ class _Npy:
         self._file: IO[bytes] = path.open("w+b")
         np.lib.format.write_array_header_2_0(
             self._file,
-            {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (count,)},
+            {
+                "descr": np.lib.format.dtype_to_descr(dtype),
+                "fortran_order": False,
+                "shape": (count,),
+            },
         )
         self._begin = self._file.tell()
         self._size = dtype.itemsize
@@ -149,7 +153,9 @@ class _Parquet:
         self._schema = schema
 
     def write(self, rows: npt.NDArray[Any], places: npt.NDArray[np.intp]) -> None:
-        columns = [self._arrow.array(np.ascontiguousarray(rows[name])) for name in rows.dtype.names]
+        columns = [
+            self._arrow.array(np.ascontiguousarray(rows[name])) for name in self._schema.names
+        ]
         self._writer.write_table(self._arrow.Table.from_arrays(columns, schema=self._schema))
 
     def close(self) -> None:

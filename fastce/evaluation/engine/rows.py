@@ -73,7 +73,9 @@ class Rows:
         if self.in_order:
             return slice(start, stop)
         lengths = [self.shape[axis] for axis in self._axes]
-        index = dict(zip(self._axes, np.unravel_index(np.arange(start, stop), lengths)))
+        index = dict(
+            zip(self._axes, np.unravel_index(np.arange(start, stop), lengths), strict=True)
+        )
         found: Any = np.ravel_multi_index([index[i] for i in range(len(index))], self.shape)
         return np.asarray(found, np.intp)
 

@@ -1,13 +1,14 @@
 """One pass over the logits of pairs, into the state of an evaluation.
 
-Design: threads take whole pieces. They compute the numbers of their rows, which is nearly all of the
-work and releases the GIL, and add them to the state, one thread at a time. Its sums are exact, so
-neither the number of threads nor the order changes a bit of the result. (Were the calling thread to
-add, each piece would wait for the interpreter's switch between threads, 5 ms.)
+Design: threads take whole pieces. They compute the numbers of their rows, which is nearly all of
+the work and releases the GIL, and add them to the state, one thread at a time. Its sums are exact,
+so neither the number of threads nor the order changes a bit of the result. (Were the calling thread
+to add, each piece would wait for the interpreter's switch between threads, 5 ms.)
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -49,33 +50,37 @@ class Listener:
     """Who follows a run; each method may be overridden."""
 
     def advance(self, rows: int) -> None:
-        """So many rows are done."""
+        """Count rows that are done."""
 
     def note(self, text: str) -> None:
-        """The user should know this."""
+        """Tell the user."""
 
     def keep(self, pair: Pair, known: Known) -> None:
-        """These rows are done; pieces come in order."""
+        """Take the numbers of the next piece; pieces come in order."""
 
     def done(self, pair: Pair) -> None:
-        """All rows of a pair are in the state."""
+        """Learn that all rows of a pair are in the state."""
+
+
+def check_labels_of(
+    pairs: list[Pair], rules: Rules, advance: Callable[[int], object] = lambda rows: None
+) -> None:
+    """Raise InputError for the first label that is no class; `advance` is told of rows done."""
+    for pair in pairs:
+        check_all_labels(pair, rules.ignored, rules.shift, advance)
 
 
 def run_pairs(
     pairs: list[Pair], state: Evaluation, rules: Rules, threads: int, listener: Listener
 ) -> None:
-    """Add all rows of the pairs to the state; all labels are checked before the first logit."""
-    for pair in pairs:
-        check_all_labels(pair, rules.ignored, rules.shift)
+    """Add all rows of the pairs, whose labels have been checked, to the state."""
     for pair in pairs:
         _run(pair, state, rules, threads, listener)
         pair.check()
         listener.done(pair)
 
 
-def _run(
-    pair: Pair, state: Evaluation, rules: Rules, threads: int, listener: Listener
-) -> None:
+def _run(pair: Pair, state: Evaluation, rules: Rules, threads: int, listener: Listener) -> None:
     labels = pair.row_labels(rules.ignored, rules.shift)
     options = Options(**state.options)
     name = pair.logits.name
@@ -137,5 +142,5 @@ def _note_probabilities(logits: npt.NDArray[Any], name: str, listener: Listener)
     if look_like_probabilities(logits):
         listener.note(
             f"{name}: rows are not negative and sum to 1 as probabilities do, but are taken as "
-            "logits; the option is probabilities"
+            "logits; say if they are probabilities (probabilities=True, --probabilities)"
         )

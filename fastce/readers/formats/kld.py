@@ -26,6 +26,8 @@ from fastce.readers.source import ArraySource, Report, Source, Wanted
 
 _MAGIC = b"_logits_"
 _HEAD = struct.Struct("<8s3i")
+# What scale (16 / 65535) and least value (-16 - ln v) can be, with room.
+_LEAST, _MOST = np.array([0, -1000], np.float32), np.array([1e-3, 1e-3], np.float32)
 _NOTE = (
     "holds log-probabilities in 16 bits, of which all that lie more than 16 nats below a row's "
     "largest count as 16 nats below it"
@@ -89,10 +91,14 @@ class _Rows:
         if packed.size:
             self._file.read_into(as_bytes(packed), self._start + 2 * self._row * start)
         scale_and_least = packed[:, :4].copy().view("<f4")
-        good = np.isfinite(scale_and_least).all(axis=1)
+        good = ((scale_and_least >= _LEAST) & (scale_and_least <= _MOST)).all(axis=1)
         if not good.all():
-            row = start + int(good.argmin())
-            raise InputError(f"{self.name}: row {row} is damaged: its scale is not finite")
+            row = int(good.argmin())
+            scale, least = scale_and_least[row]
+            raise InputError(
+                f"{self.name}: row {start + row} is damaged: its scale is {scale}, its least value "
+                f"{least}"
+            )
         rows = packed[:, 4 : 4 + self.shape[1]].astype(np.float32)
         rows *= scale_and_least[:, :1]
         rows += scale_and_least[:, 1:]
