@@ -309,6 +309,7 @@ def test_modules_are_imported_where_they_are_used():
         "import sys; from fastce.cli import main\n"
         "main(['--version']); main(['evaluate', '--threads', '1'])\n"
         "late = {'rich', 'zipfile', 'json', 'tempfile', 'concurrent.futures'}\n"
+        "late |= {'pyarrow', 'h5py', 'zarr', 'ml_dtypes', 'safetensors'}\n"
         "print(late & set(sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
