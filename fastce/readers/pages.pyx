@@ -6,6 +6,7 @@ whoever reads goes on, and learns from `lost` afterwards that the result is wort
 anywhere else is left to whoever dealt with it before.
 """
 
+cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.pythread cimport (
     PyThread_acquire_lock, PyThread_allocate_lock, PyThread_release_lock, PyThread_type_lock, WAIT_LOCK,
@@ -45,10 +46,12 @@ cdef void on_bus_error(int number, siginfo_t* info, void* context) noexcept nogi
     cdef uintptr_t place = <uintptr_t> info.si_addr
     cdef uintptr_t page = place & ~(page_size - 1)
     cdef Range* r = ranges
+    cdef void* zeros
     while info.si_code > 0 and r != NULL:  # others are sent by a process, and have no address
         if r.begin <= place < r.end:
             r.lost = True
-            if mmap(<void*> page, r.end - page, PROT_READ, MAP_FIXED | MAP_PRIVATE | MAP_ANON, -1, 0) != MAP_FAILED:
+            zeros = mmap(<void*> page, r.end - page, PROT_READ, MAP_FIXED | MAP_PRIVATE | MAP_ANON, -1, 0)
+            if zeros != MAP_FAILED:
                 return  # to the instruction that failed
             break
         r = r.next
@@ -84,6 +87,7 @@ cdef Range* watch(uintptr_t begin, uintptr_t end) noexcept:
     return r
 
 
+@cython.auto_pickle(False)
 cdef class Pages:
     """The first `size` bytes of an open file, as a buffer that is only read.
 

@@ -25,6 +25,7 @@ def wheels():
 @pytest.fixture
 def good(wheels):
     kernels = [f"fastce/_kernels/{k}.cpython-312.so" for k in ("cpu", "baseline", "avx2", "avx512")]
+    kernels.append("fastce/readers/pages.cpython-312.so")
     licence = "fastce-0.1.dist-info/licenses/LICENSE"
     runtime = "fastce.libs/libgomp-f9a9ad78.so.1.0.0"
     return [*wheels.PACKAGED, *kernels, runtime, licence, f"{licence}.libgomp"]

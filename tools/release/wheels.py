@@ -45,6 +45,7 @@ PACKAGED = (
     "fastce/py.typed",
     "fastce/_kernels/baseline.pyi",
     "fastce/_kernels/cpu.pyi",
+    "fastce/readers/pages.pyi",
     "fastce/data/digits_logits.npy",
     "fastce/data/digits_labels.npy",
 )
@@ -160,7 +161,8 @@ def wrong_with_wheel(names: Iterable[str]) -> list[str]:
     names = list(names)
     wrong = [f"lacks {name}" for name in PACKAGED if name not in names]
     kernels = ("cpu", "baseline", *("avx2", "avx512") * (platform.machine() == "x86_64"))
-    for name in (f"fastce/_kernels/{kernel}." for kernel in kernels):
+    compiled = (*(f"_kernels/{kernel}" for kernel in kernels), "readers/pages")
+    for name in (f"fastce/{module}." for module in compiled):
         if not any(n.startswith(name) and n.endswith(".so") for n in names):
             wrong.append(f"lacks {name}so")
     wrong += [f"holds {name}" for name in names if name.endswith(SOURCES)]

@@ -19,7 +19,7 @@ from fastce.readers.formats.format import Format
 from fastce.readers.raw import Layout
 from fastce.readers.source import Report, Wanted, check_numbers
 
-_MOST_CHUNK_BYTES = 1 << 32
+_MOST_CHUNK_BYTES = 1 << 28
 _DESCRIPTIONS = ("zarr.json", ".zarray", ".zgroup")
 
 
@@ -73,10 +73,10 @@ class _Chunks:
         chunks = getattr(data, "shards", None) or data.chunks
         self.block_rows = max(1, chunks[0]) if chunks else 1
         self._lock = threading.Lock()
-        if math.prod(chunks) * self.dtype.itemsize > _MOST_CHUNK_BYTES:
+        if math.prod(data.chunks) * self.dtype.itemsize > _MOST_CHUNK_BYTES:
             raise InputError(
-                f"{name}: has chunks of shape {tuple(chunks)}, expected less than 4 GB, since they "
-                "are read whole"
+                f"{name}: has chunks of shape {tuple(data.chunks)}, expected at most 256 MB, since "
+                "they are unpacked whole"
             )
         count = math.prod(
             -(-length // max(1, chunk)) for length, chunk in zip(self.shape, chunks, strict=True)
