@@ -1,0 +1,1 @@
+"""Evaluation beside other libraries: ``python -m bench.evaluation``."""
