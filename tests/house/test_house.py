@@ -110,7 +110,15 @@ KERNEL_FLOORS = (
     ("simd",),
     ("memory",),
     ("parallel",),
-    ("softmax/row", "softmax/tile", "softmax/lanes", "softmax", "elementwise", "statistics", "divergence"),
+    (
+        "softmax/row",
+        "softmax/tile",
+        "softmax/lanes",
+        "softmax",
+        "elementwise",
+        "statistics",
+        "divergence",
+    ),
     ("",),
 )
 # Within the softmax, the plan of a block uses the layouts, which use what all of them share.
