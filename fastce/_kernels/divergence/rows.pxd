@@ -94,8 +94,8 @@ cdef inline double distance_of_logsumexps(
     """T times logsumexp(z / T) - logsumexp(x / T), in two numbers: s and
     T log1p(sum_c q_c expm1((z_c - x_c - s) / T)).
 
-    s is z - x of the model's largest class: where all are about s, the small difference keeps its digits. Where the
-    sum is not small, it is the difference of both logarithms.
+    s is z - x of the model's largest class: where all are about s, the small difference keeps its digits.
+    Where the sum is not small, it is the difference of both logarithms.
     """
     cdef Py_ssize_t k, at = index_of(x, n, 1, model.row_max), width = lanes_of(<vec[real]*> NULL)
     cdef double s, shift = reference.row_max - number(z + at), excess

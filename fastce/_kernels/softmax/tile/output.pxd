@@ -6,7 +6,9 @@ classes have a form of their own."""
 
 from libc.string cimport memcpy, memset
 
-from ...memory.memory cimport commit, commit_later, numbers, put_labels, F64, reserve, seek, send_all, StreamWriter
+from ...memory.memory cimport (
+    commit, commit_later, numbers, put_labels, F64, reserve, seek, send_all, StreamWriter,
+)
 from ...parallel.totals cimport add_exactly
 from ...simd.simd cimport kExpScale, lane, lanes_of, real, set_number, vec
 from ...softmax.epilogue cimport find_coefficients, hess_of_winner
