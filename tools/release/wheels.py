@@ -162,9 +162,8 @@ def wrong_with_wheel(names: Iterable[str]) -> list[str]:
     wrong = [f"lacks {name}" for name in PACKAGED if name not in names]
     kernels = ("cpu", "baseline", *("avx2", "avx512") * (platform.machine() == "x86_64"))
     compiled = (*(f"_kernels/{kernel}" for kernel in kernels), "readers/pages")
-    for name in (f"fastce/{module}." for module in compiled):
-        if not any(n.startswith(name) and n.endswith(".so") for n in names):
-            wrong.append(f"lacks {name}so")
+    there = {name.partition(".")[0] for name in names if name.endswith(".so")}
+    wrong += [f"lacks fastce/{name}.so" for name in compiled if f"fastce/{name}" not in there]
     wrong += [f"holds {name}" for name in names if name.endswith(SOURCES)]
     wrong += [f"holds {name}" for name in names if name.startswith(("tests/", "bench/", "tools/"))]
     if not any(re.match(r"fastce\.libs/lib[gi]?omp[-.]", name) for name in names):
