@@ -9,30 +9,37 @@ from ..simd.simd cimport first, lanes_of, linear, real, vec, weighted, weigh_dou
 from ..softmax.problem cimport Problem
 
 
+cdef inline void multiply_doubles(
+    const Problem* p, const double* targets, Py_ssize_t c, Py_ssize_t n, vec[real]* out
+) noexcept nogil:
+    """Targets from doubles that are to be multiplied: they become lanes afterwards, and round once."""
+    cdef const double* weights = NULL
+    cdef Py_ssize_t k, width = lanes_of(out)
+    for k from 0 <= k < n by width:
+        if p.class_weight != NULL:
+            weights = p.class_weight + c + k
+        weigh_doubles(targets + k, p.hard_mass, p.uniform_mass, weights, n - k, out + k // width)
+
+
 cdef inline void targets_of_classes(
     const Problem* p, const char* targets, Py_ssize_t c, Py_ssize_t n, vec[real]* out
 ) noexcept nogil:
     """Targets of the classes c … c + n - 1, the label as any other; `targets`: the row's own from there."""
     cdef Py_ssize_t k, at, width = lanes_of(<vec[real]*> NULL)
-    cdef const double* weights = NULL
-    # Doubles that are to be multiplied become lanes afterwards: what is rounded twice is not exact enough.
-    cdef bint from_doubles = (
-        targets != NULL and p.target_kind == F64 and not p.double_lanes
-        and (p.class_weight != NULL or p.hard_mass != 1)
-    )
-    if targets != NULL and not from_doubles:
+    cdef bint multiplied = p.class_weight != NULL or p.hard_mass != 1
+    if real is not double:
+        if targets != NULL and p.target_kind == F64 and multiplied:
+            multiply_doubles(p, <const double*> targets, c, n, out)
+            if n % width:
+                out[n // width] = first(out[n // width], <int>(n % width))
+            return
+    if targets != NULL:
         numbers(targets, p.target_kind, n, out)
     for k from 0 <= k < n by width:
         at = k // width
         if targets == NULL:
             out[at] = vec[real](0.0)
-        if from_doubles:
-            if p.class_weight != NULL:
-                weights = p.class_weight + c + k
-            weigh_doubles(
-                (<const double*> targets) + k, p.hard_mass, p.uniform_mass, weights, n - k, out + at
-            )
-        elif p.class_weight != NULL:
+        if p.class_weight != NULL:
             out[at] = weighted(out[at], p.hard_mass, p.uniform_mass, p.class_weight + c + k, n - k)
         elif p.hard_mass != 1:
             out[at] = linear(out[at], p.hard_mass, p.uniform_mass)
