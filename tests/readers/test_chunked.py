@@ -200,6 +200,20 @@ def test_chunks_that_are_not_there(folder, version):
     assert open_source(folder, "logits").note == ""
 
 
+@VERSIONS
+def test_chunks_that_could_be_there(folder, version):
+    """A description that promises billions of chunks is not looked through for them."""
+    write(folder, LOGITS, version)
+    description = next(path for path in folder.iterdir() if path.name in ("zarr.json", ".zarray"))
+    text = description.read_text()
+    assert text.count("50,") == 1
+    description.write_text(text.replace("50,", f"{2**40},"))
+    source = open_source(folder, "logits")
+    assert source.shape == (2**40, 6)
+    assert "chunks are not there" in source.note
+    assert np.array_equal(source.read(0, 50), LOGITS)
+
+
 @VERSION_3
 def test_a_damaged_zarr(folder):
     write(folder, LOGITS, 3, chunks=(50, 6))
