@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import dask.array as da
+import distributed
 import numpy as np
 import pytest
 
 import fastce
+import fastce.dask
 from fastce.readers.errors import InputError
-
-distributed = pytest.importorskip("distributed")
-da = pytest.importorskip("dask.array")
-
-import fastce.dask  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the cluster's own threads and sockets
 
